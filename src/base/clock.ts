@@ -1,0 +1,38 @@
+// Owns time. The only file (with random.ts) that may touch an ambient source; everything else takes a Clock.
+
+export interface Clock {
+  /** Wall clock, milliseconds since the Unix epoch. May step; never used for ordering or limits. */
+  now(): number;
+  /** Milliseconds from an arbitrary start; never goes back. */
+  monotonic(): number;
+  /** Resolves after `ms`, or at once when the signal aborts (it does not reject: loops check the signal). */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep(ms, signal) {
+    if (signal?.aborted === true) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(0, ms));
+      signal?.addEventListener('abort', done, { once: true });
+    });
+  },
+};
+
+/** A signal that aborts after `ms` on the given clock or when the parent aborts. */
+export function deadline(clock: Clock, ms: number, parent?: AbortSignal): { signal: AbortSignal; cancel(): void } {
+  const timer = new AbortController();
+  const cancelled = new AbortController();
+  void clock.sleep(ms, cancelled.signal).then(() => {
+    if (!cancelled.signal.aborted) timer.abort(new Error(`deadline of ${ms} ms passed`));
+  });
+  const signal = parent === undefined ? timer.signal : AbortSignal.any([timer.signal, parent]);
+  return { signal, cancel: () => cancelled.abort() };
+}

@@ -1,0 +1,23 @@
+// Owns the link: the durable pair and the base both sides agreed on.
+import type { EntityName, ExternalId, FieldName, HubId, SpokeName, Version } from './ids.js';
+import type { HubValue, RemoteValue } from './record.js';
+
+/** What the hub held and what the spoke showed when they last agreed on a field. */
+export interface BasePair {
+  readonly hub: HubValue;
+  /** The values of the field's remote paths, in the mapping's order; a single-path field stores the bare value. */
+  readonly remote: RemoteValue;
+}
+
+export type Base = Readonly<Record<FieldName, BasePair>>;
+
+export interface Link {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+  readonly hubId: HubId;
+  readonly externalId: ExternalId;
+  readonly state: 'live' | 'tombstone';
+  readonly base: Base;
+  /** The newest version of the remote record that this link has taken account of. */
+  readonly version: Version;
+}
