@@ -1,0 +1,271 @@
+// Owns the house rules as pure checks over source files: each returns the breaches it finds, as sentences with a place.
+// The tidy test runs them over the tree and, with a bad sample each, proves that they can fail.
+import {
+  functionsOf,
+  identifiersOf,
+  importsOf,
+  literalsOf,
+  promisesOf,
+  type Import,
+  type SourceFile,
+} from './source-tree.js';
+
+/** Order of the houses. Within level 2 the order is contract < mapping < store < limiter, so that no circle can form. */
+const houses: readonly (readonly [RegExp, number, string])[] = [
+  [/^src\/base\//, 0, 'base'],
+  [/^src\/model\//, 1, 'model'],
+  [/^src\/connectors\/connector\.ts$/, 2, 'connectors/connector'],
+  [/^src\/mapping\//, 2.1, 'mapping'],
+  [/^src\/store\//, 2.2, 'store'],
+  [/^src\/connectors\/limiter[a-z-]*\.ts$/, 2.3, 'connectors/limiter'],
+  [/^src\/connectors\/registry\.ts$/, 4, 'connectors/registry'],
+  [/^src\/connectors\/([a-z-]+)\//, 3, 'connectors/*'],
+  [/^src\/simulators\//, 3, 'simulators'],
+  [/^src\/config\//, 5, 'config'],
+  [/^src\/inbound\//, 6, 'inbound'],
+  [/^src\/outbound\//, 6, 'outbound'],
+  [/^src\/reconcile\//, 7, 'reconcile'],
+  [/^src\/engine\//, 8, 'engine'],
+  [/^src\/console\//, 9, 'console'],
+  [/^src\/cli\//, 10, 'cli'],
+];
+
+function houseOf(path: string): { level: number; name: string } | null {
+  for (const [pattern, level, name] of houses) {
+    const match = pattern.exec(path);
+    if (match !== null) return { level, name: name === 'connectors/*' ? `connectors/${match[1] ?? ''}` : name };
+  }
+  return null;
+}
+
+const pureStages = /^src\/(inbound\/(normalise|match|merge)|outbound\/(route|diff)|reconcile\/classify)\.ts$/;
+const stages =
+  /^src\/(inbound\/(source|normalise|match|merge|apply)|outbound\/(slot|capture|route|claim|diff|deliver)|reconcile\/(sweep|classify|repair))\.ts$/;
+
+function layerBreach(file: SourceFile, used: Import): string | null {
+  const from = houseOf(file.path);
+  const to = houseOf(used.target);
+  if (from === null) return `${file.path} stands in no house`;
+  if (to === null) return `${file.path} imports ${used.target}, which stands in no house`;
+  if (from.name === 'simulators' && to.level > 1 && to.name !== 'simulators') {
+    return `${file.path} imports ${used.target}: simulators know base and model only`;
+  }
+  if (pureStages.test(file.path) && to.level > 1 && to.name !== 'mapping' && !used.typeOnly) {
+    return `${file.path} imports ${used.target}: a pure stage knows base, model and mapping only`;
+  }
+  if (stages.test(file.path) && stages.test(used.target) && !used.typeOnly) {
+    return `${file.path} imports ${used.target}: stages never call stages, the pipeline does`;
+  }
+  if (from.level === 3 && (to.name === 'store' || to.name === 'mapping') && from.name !== 'simulators') {
+    return `${file.path} imports ${used.target}: a connector knows nothing of the hub`;
+  }
+  if (
+    to.level === 3 &&
+    to.name.startsWith('connectors/') &&
+    from.name !== to.name &&
+    from.name !== 'connectors/registry'
+  ) {
+    return `${file.path} imports ${used.target}: only the registry names a connector`;
+  }
+  if (from.name !== to.name && to.level >= from.level) {
+    return `${file.path} (${from.name}, L${from.level}) imports ${used.target} (${to.name}, L${to.level}): only lower levels`;
+  }
+  return null;
+}
+
+export function layers(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) =>
+    importsOf(file)
+      .filter((used) => used.ours)
+      .map((used) => layerBreach(file, used))
+      .filter((breach) => breach !== null),
+  );
+}
+
+/** Files may not grow past the ceiling; one that is past it may only shrink. */
+export function fileSizes(
+  files: readonly SourceFile[],
+  ceiling: number,
+  ratchet: Readonly<Record<string, number>>,
+): string[] {
+  return files.flatMap((file) => {
+    const lines = file.text.split('\n').length - 1;
+    const limit = ratchet[file.path] ?? ceiling;
+    return lines > limit ? [`${file.path} has ${lines} lines, more than ${limit}`] : [];
+  });
+}
+
+export function functionSizes(files: readonly SourceFile[], ceiling: number): string[] {
+  return files.flatMap((file) =>
+    functionsOf(file)
+      .filter((fn) => fn.lines > ceiling)
+      .map((fn) => `${file.path}:${fn.line} ${fn.name} has ${fn.lines} lines of its own, more than ${ceiling}`),
+  );
+}
+
+/** Each of these packages has hazards that one wrapper knows; a second importer would not. */
+export function oneDoor(files: readonly SourceFile[], packages: readonly string[]): string[] {
+  return packages.flatMap((name) => {
+    const importers = files
+      .filter((file) => importsOf(file).some((used) => used.target === name || used.target.startsWith(`${name}/`)))
+      .map((file) => file.path);
+    return importers.length > 1 ? [`${name} has ${importers.length} importers: ${importers.join(', ')}`] : [];
+  });
+}
+
+/** A family of packages that only files under one prefix may touch. */
+export function onlyFrom(
+  files: readonly SourceFile[],
+  packages: readonly string[],
+  prefixes: readonly string[],
+): string[] {
+  return files
+    .filter((file) => !prefixes.some((prefix) => file.path.startsWith(prefix)))
+    .flatMap((file) =>
+      importsOf(file)
+        .filter((used) => packages.includes(used.target) && !used.typeOnly)
+        .map((used) => `${file.path} imports ${used.target}; only ${prefixes.join(', ')} may`),
+    );
+}
+
+export function reExports(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) =>
+    importsOf(file)
+      .filter((used) => used.reExport)
+      .map((used) => `${file.path} re-exports ${used.target}: import from the file that defines it`),
+  );
+}
+
+export function deadFiles(files: readonly SourceFile[], entries: readonly SourceFile[]): string[] {
+  const byPath = new Map([...files, ...entries].map((file) => [file.path, file]));
+  const reached = new Set<string>();
+  const queue = entries.map((file) => file.path);
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    const file = byPath.get(path);
+    if (file === undefined || reached.has(path)) continue;
+    reached.add(path);
+    for (const used of importsOf(file)) if (used.ours) queue.push(used.target);
+  }
+  return files.filter((file) => !reached.has(file.path)).map((file) => `${file.path} is imported by nothing`);
+}
+
+export function missingImports(files: readonly SourceFile[], all: ReadonlySet<string>): string[] {
+  return files.flatMap((file) =>
+    importsOf(file)
+      .filter((used) => used.ours && !all.has(used.target) && /\.ts$/.test(used.target))
+      .map((used) => `${file.path} imports ${used.target}, which does not exist`),
+  );
+}
+
+const words = (name: string): string[] =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((word) => word !== '');
+
+function namesEntity(identifier: string, entity: string): boolean {
+  const have = words(identifier).join('_');
+  return new RegExp(`(^|_)${entity}s?(_|$)`).test(have);
+}
+
+/** Entities are data: their names live in mappings/, simulators and the demo. A remote's own vocabulary is not an entity. */
+export function entityNames(files: readonly SourceFile[], entities: readonly string[]): string[] {
+  return files.flatMap((file) => {
+    const remote = /^src\/connectors\/[a-z-]+\//.test(file.path);
+    const names = remote ? entities.filter((name) => name.includes('_')) : entities;
+    const identifiers = identifiersOf(file)
+      .filter((id) => names.some((name) => namesEntity(id.text, name)))
+      .map((id) => `${file.path}:${id.line} names an entity: ${id.text}`);
+    const literals = literalsOf(file)
+      .filter(({ text }) =>
+        names.some((name) =>
+          text.includes(' ') ? new RegExp(`hub\\.${name}\\b`).test(text) : namesEntity(text, name),
+        ),
+      )
+      .map(({ text, line }) => `${file.path}:${line} names an entity: ${JSON.stringify(text.slice(0, 60))}`);
+    return [...identifiers, ...literals];
+  });
+}
+
+const sql =
+  /\b(select\s[\s\S]*\sfrom\s|insert\s+into\s|update\s+[\w".]+\s+set\s|delete\s+from\s|create\s+(unique\s+)?(table|index|schema|publication|function|role)\s|alter\s+(table|publication|system)\s|drop\s+(table|publication|schema)\s|truncate\s+table\s)/i;
+
+export function sqlOutside(files: readonly SourceFile[], allowed: readonly string[]): string[] {
+  return files
+    .filter((file) => !allowed.some((prefix) => file.path.startsWith(prefix)))
+    .flatMap((file) =>
+      literalsOf(file)
+        .filter(({ text }) => sql.test(text))
+        .map(({ text, line }) => `${file.path}:${line} holds SQL: ${JSON.stringify(text.trim().slice(0, 60))}`),
+    );
+}
+
+export function pureStagePromises(files: readonly SourceFile[]): string[] {
+  return files
+    .filter((file) => pureStages.test(file.path))
+    .flatMap((file) => promisesOf(file).map((line) => `${file.path}:${line} waits: a pure stage returns no promise`));
+}
+
+export function processUse(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) => {
+    const lines = file.text.split('\n');
+    return lines.flatMap((text, index) =>
+      /\bprocess\.(env|argv|exit|on|once|stdout|stderr)\b/.test(text) && !/^\s*(\/\/|\*)/.test(text)
+        ? [`${file.path}:${index + 1} reads the process; only cli/ constructs`]
+        : [],
+    );
+  });
+}
+
+const avoided = new Set([
+  'sync',
+  'sink',
+  'job',
+  'item',
+  'data',
+  'manager',
+  'helper',
+  'util',
+  'utils',
+  'helpers',
+  'jobs',
+  'items',
+]);
+const drawers = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc', 'lib', 'shared']);
+
+export function fileNames(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) => {
+    const parts = file.path.split('/');
+    const base = (parts.at(-1) ?? '').replace(/(\.test)?\.ts$/, '');
+    const folder = parts
+      .slice(0, -1)
+      .filter((part) => drawers.has(part))
+      .map((part) => `${file.path}: no ${part}/ folder`);
+    const noun = words(base)
+      .filter((word) => avoided.has(word))
+      .map((word) => `${file.path}: "${word}" is a noun to avoid`);
+    const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z]+)?$/.test(base) ? [] : [`${file.path} is not kebab-case`];
+    return [...folder, ...noun, ...kebab];
+  });
+}
+
+/** A module says what it owns before it says anything else. */
+export function openingComments(files: readonly SourceFile[]): string[] {
+  return files
+    .filter((file) => !/^(#!.*\n)?\s*\/[/*]/.test(file.text))
+    .map((file) => `${file.path} opens without a comment`);
+}
+
+/** Built from pieces, so that this file does not leave what it looks for. */
+const leftover = new RegExp(`\\b(${['TO' + 'DO', 'FIX' + 'ME', 'XX' + 'X', 'HA' + 'CK'].join('|')})\\b`);
+
+export function leftovers(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) =>
+    file.text
+      .split('\n')
+      .flatMap((text, index) =>
+        leftover.test(text) ? [`${file.path}:${index + 1} is unfinished: ${text.trim()}`] : [],
+      ),
+  );
+}
