@@ -158,7 +158,7 @@ export function toHubText(type: FieldType, value: RemoteValue, rules: ValueRules
     case 'json':
       return jsonOf(value);
     case 'list':
-      return listOf(value);
+      return listFrom(value);
     case 'ref':
       return textOf(value, {});
     default:
@@ -231,6 +231,16 @@ export function formatList(entries: readonly (string | null)[]): string {
   });
   return `{${quoted.join(',')}}`;
 }
+
+/** Entries of a hub list without its nulls; nothing for null. Throws BadValue for text that is no list. */
+export function listOf(text: HubValue): readonly string[] {
+  if (text === null) return [];
+  const list = parseList(text);
+  if (list === null) throw new BadValue('not_list', 'the hub holds something that is not a one-dimensional list');
+  return list.filter((entry) => entry !== null);
+}
+
+export const listText = (entries: readonly string[]): string => formatList(entries);
 
 export function kindOf(value: RemoteValue): string {
   if (value === null) return 'nothing';
@@ -305,7 +315,7 @@ export function badInstant(what: 'date' | 'timestamp', fault: InstantFault): Bad
   return new BadValue(`${what}_${fault}`, reasons[fault]);
 }
 
-function listOf(value: RemoteValue): string {
+function listFrom(value: RemoteValue): string {
   if (!isList(value)) throw new BadValue('not_list', `expected a list, got ${kindOf(value)}`);
   return formatList(value.map((entry) => (entry === null ? null : textOf(entry, {}))));
 }

@@ -1,0 +1,131 @@
+// Owns reading YAML that a person wrote: bounded (F125), without duplicate keys (F124) or keys that reach a prototype (F126),
+// every object without a prototype, and every value traceable to file, line and column. Never touches the file system.
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml';
+import type { Problem } from './errors.js';
+
+export type YamlPath = readonly (string | number)[];
+
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface YamlFile {
+  readonly file: string;
+  /** Plain JSON-like data; objects have no prototype. null when `problems` is not empty. */
+  readonly value: unknown;
+  readonly problems: readonly Problem[];
+  /** Where the value at `path` stands, or its nearest ancestor; `key: true` points at the key instead. */
+  place(path: YamlPath, options?: { readonly key?: boolean }): Place;
+}
+
+export const yamlBytesMax = 1_000_000;
+const aliasesMax = 50;
+const nodesMax = 100_000;
+const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
+
+export function readYaml(text: string, file: string): YamlFile {
+  if (Buffer.byteLength(text) > yamlBytesMax) {
+    const hint = 'split it, or look whether this is the file that you meant';
+    return broken(file, [
+      { file, message: `the file is larger than ${yamlBytesMax / 1_000_000} MB and was not read`, hint },
+    ]);
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    prettyErrors: false,
+    merge: false,
+    version: '1.2',
+  });
+  const at = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const problems: Problem[] = document.errors.map((error) => ({
+    ...at(error.pos[0]),
+    ...explain(error.code, error.message),
+  }));
+  if (problems.length === 0) problems.push(...forbidden(document, at));
+  if (problems.length > 0) return broken(file, problems);
+  try {
+    const value: unknown = bare(document.toJS({ maxAliasCount: aliasesMax }));
+    return { file, value, problems: [], place: (path, options) => placeOf(document, path, options?.key ?? false, at) };
+  } catch (cause) {
+    // The yaml package throws a ReferenceError when aliases multiply beyond the bound.
+    return broken(file, [
+      { file, line: 1, column: 1, message: cause instanceof Error ? cause.message : String(cause) },
+    ]);
+  }
+}
+
+function broken(file: string, problems: readonly Problem[]): YamlFile {
+  return { file, value: null, problems, place: () => ({ file, line: 1, column: 1 }) };
+}
+
+function explain(code: string, message: string): { message: string; hint?: string } {
+  if (code === 'DUPLICATE_KEY')
+    return { message: 'this key stands twice in the same place', hint: 'keep one of the two' };
+  if (code === 'TAB_AS_INDENT') return { message: 'a tab is used for indentation', hint: 'YAML wants spaces' };
+  return { message: `not YAML: ${message.split('\n')[0] ?? message}` };
+}
+
+function forbidden(document: Document.Parsed, at: (offset: number) => Place): Problem[] {
+  const problems: Problem[] = [];
+  let aliases = 0;
+  let nodes = 0;
+  visit(document, {
+    Node(_key, node) {
+      nodes += 1;
+      if (isAlias(node)) aliases += 1;
+      if (nodes <= nodesMax && aliases <= aliasesMax) return undefined;
+      const what = aliases > aliasesMax ? `more than ${aliasesMax} aliases` : `more than ${nodesMax} values`;
+      problems.push({
+        ...at(node.range?.[0] ?? 0),
+        message: `${what} in one file`,
+        hint: 'write the values out, or split the file',
+      });
+      return visit.BREAK;
+    },
+    Pair(_key, pair) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : null;
+      const place = at((pair.key as Node | null)?.range?.[0] ?? 0);
+      if (key === null) problems.push({ ...place, message: 'a key must be plain text' });
+      else if (forbiddenKeys.has(key))
+        problems.push({ ...place, message: `the key '${key}' is not allowed`, hint: 'choose another name' });
+    },
+  });
+  return problems;
+}
+
+/** The same data in objects without a prototype: a look-up of any key finds only what the file says. */
+function bare(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(bare);
+  if (typeof value !== 'object' || value === null) return value;
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const [key, inner] of Object.entries(value)) copy[key] = bare(inner);
+  return copy;
+}
+
+function placeOf(document: Document.Parsed, path: YamlPath, wantKey: boolean, at: (offset: number) => Place): Place {
+  let node: unknown = document.contents;
+  let offset = (document.contents as Node | null)?.range?.[0] ?? 0;
+  for (const [depth, step] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = node.items.find((entry) => isScalar(entry.key) && String(entry.key.value) === String(step));
+      if (pair === undefined) break;
+      const lastKey = wantKey && depth === path.length - 1;
+      const target = lastKey || pair.value === null ? pair.key : pair.value;
+      offset = (target as Node).range?.[0] ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)];
+      if (node === undefined || node === null) break;
+      offset = (node as Node).range?.[0] ?? offset;
+    } else break;
+  }
+  return at(offset);
+}
