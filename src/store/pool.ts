@@ -77,10 +77,9 @@ export class Pool extends pg.Pool {
       // The server's own timeout fires first; this one ends the wait when the server is gone without a FIN.
       ...(statementMs > 0 ? { query_timeout: statementMs + 5_000 } : {}),
       types: asText,
-      // A SET instead of startup parameters: poolers refuse unknown startup parameters.
-      onConnect: async (client: pg.ClientBase) => {
-        await client.query(session);
-      },
+      // A SET instead of startup parameters: poolers refuse unknown startup parameters. The pool awaits this promise,
+      // which its type declaration does not know.
+      onConnect: ((client: pg.ClientBase) => client.query(session)) as unknown as () => undefined,
     } as pg.PoolConfig);
     this.clock = options.clock ?? systemClock;
     this.random = options.random ?? systemRandom;

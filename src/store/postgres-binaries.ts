@@ -1,8 +1,7 @@
 // Owns finding runnable Postgres binaries in the npm package and the user they run as. Never changes the machine: no
 // user is created, nothing is downloaded. As root the server runs as `postgres`, else `nobody`: Postgres refuses root.
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { access, chmod, lstat, readFile, realpath, stat, symlink, unlink } from 'node:fs/promises';
+import { chmod, lstat, readFile, realpath, stat, symlink, unlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, platform, userInfo } from 'node:os';
 import path from 'node:path';
@@ -80,15 +79,24 @@ async function makeExecutable(file: string): Promise<void> {
   if ((mode & 0o555) !== 0o555) await chmod(file, mode | 0o555);
 }
 
-/** Whom Postgres must run as here: undefined for an ordinary user, a system account when we are root. */
-export async function serverAccount(): Promise<Account | undefined> {
+/**
+ * Whom Postgres must run as here: undefined for an ordinary user; for root the owner of an existing data directory, else
+ * a system account.
+ */
+export async function serverAccount(dir?: string): Promise<Account | undefined> {
   if (platform() === 'win32' || userInfo().uid !== 0) return undefined;
-  const accounts = await readFile('/etc/passwd', 'utf8');
-  for (const name of ['postgres', 'nobody']) {
-    const entry = accounts.split('\n').find((line) => line.startsWith(`${name}:`));
-    const [, , uid, gid] = entry?.split(':') ?? [];
-    if (uid !== undefined && gid !== undefined && Number(uid) > 0) return { name, uid: Number(uid), gid: Number(gid) };
-  }
+  const accounts = (await readFile('/etc/passwd', 'utf8')).split('\n').flatMap((line) => {
+    const [name, , uid, gid] = line.split(':');
+    return name === undefined || uid === undefined || gid === undefined || !(Number(uid) > 0)
+      ? []
+      : [{ name, uid: Number(uid), gid: Number(gid) }];
+  });
+  const owner = dir === undefined ? null : await stat(dir).catch(() => null);
+  const found =
+    accounts.find(({ uid }) => uid === owner?.uid) ??
+    accounts.find(({ name }) => name === 'postgres') ??
+    accounts.find(({ name }) => name === 'nobody');
+  if (found !== undefined) return found;
   throw new Unreachable({
     code: 'embedded_no_account',
     message: 'Postgres refuses to run as root, and this machine has neither a user postgres nor a user nobody',
@@ -111,14 +119,6 @@ export async function blockedFolder(file: string, account: Account): Promise<str
     if ((info.mode & bit) === 0) return folder;
   }
   return null;
-}
-
-/** True when this process may write into the folder. */
-export async function writable(folder: string): Promise<boolean> {
-  return access(folder, constants.W_OK).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Removes a file; an absent one is fine. */

@@ -1,7 +1,7 @@
 // Owns one Postgres server process on one data directory: initialise, start, find a running one, stop. Every way in
 // which that fails becomes an error that names the cause and the next step. Knows nothing of what runs in the database.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 import path from 'node:path';
@@ -49,10 +49,9 @@ export async function initialise(
   options: { readonly superuser: string; readonly password: string | null; readonly durable?: boolean },
 ): Promise<void> {
   const { binaries, account, dir } = cluster;
-  const made = `${dir}.new-${process.pid}`;
+  await removeAbandoned(dir);
+  const made = await mkdtemp(`${dir}.new-${process.pid}-`);
   const secret = `${made}.secret`;
-  await rm(made, { recursive: true, force: true });
-  await mkdir(made, { recursive: true, mode: 0o700 });
   try {
     if (account !== undefined) await chown(made, account.uid, account.gid);
     const auth = options.password === null ? ['--auth=trust'] : ['--auth=scram-sha-256', `--pwfile=${secret}`];
@@ -77,10 +76,22 @@ export async function initialise(
     );
     await rename(made, dir);
   } catch (error) {
+    const taken = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
     await rm(made, { recursive: true, force: true });
+    // Another process made the directory meanwhile: theirs is as good.
+    if (taken) return;
     throw startFailure(dir, (error as { stderr?: string }).stderr ?? String(error), error);
   } finally {
     await remove(secret);
+  }
+}
+
+/** Half-made directories of processes that were killed within initdb. */
+async function removeAbandoned(dir: string): Promise<void> {
+  const prefix = `${path.basename(dir)}.new-`;
+  for (const name of await readdir(path.dirname(dir))) {
+    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : 0;
+    if (pid > 0 && !alive(pid)) await rm(path.join(path.dirname(dir), name), { recursive: true, force: true });
   }
 }
 

@@ -1,0 +1,217 @@
+// Owns truespoke.link: the durable pairs and their bases. Every function takes the transaction it belongs to.
+import {
+  externalId,
+  hubId,
+  version,
+  type EntityName,
+  type ExternalId,
+  type HubId,
+  type SpokeName,
+  type Version,
+} from '../model/ids.js';
+import type { Base, Link } from '../model/link.js';
+import type { FieldName } from '../model/ids.js';
+import type { HubValue, RemoteValue } from '../model/record.js';
+import type { Queryable, Row, Tx } from './pool.js';
+
+const columns = `l.spoke, l.entity, l.hub_id, l.external_id, l.state, l.base_hub, l.base_remote, l.version`;
+
+function toLink(row: Row): Link {
+  const hub = JSON.parse(row['base_hub'] ?? '{}') as Record<FieldName, HubValue>;
+  const remote = JSON.parse(row['base_remote'] ?? '{}') as Record<FieldName, RemoteValue>;
+  const base: Record<FieldName, Base[FieldName]> = {};
+  for (const field of Object.keys(hub) as FieldName[])
+    base[field] = { hub: hub[field] ?? null, remote: remote[field] ?? null };
+  return {
+    spoke: row['spoke'] as SpokeName,
+    entity: row['entity'] as EntityName,
+    hubId: hubId(row['hub_id'] ?? ''),
+    externalId: externalId(row['external_id'] ?? ''),
+    state: row['state'] as Link['state'],
+    base,
+    version: version(row['version'] ?? ''),
+  };
+}
+
+interface Feed {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+}
+
+/** Links (live and tombstones) by external id, locked in id order. */
+export async function lockLinks(tx: Tx, feed: Feed, ids: readonly ExternalId[]): Promise<Map<ExternalId, Link>> {
+  const { rows } = await tx.query(
+    `select ${columns} from truespoke.link l
+      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[])
+      order by l.external_id for update`,
+    [feed.spoke, feed.entity, ids],
+  );
+  return new Map(rows.map((row) => [externalId(row['external_id'] ?? ''), toLink(row)]));
+}
+
+/** The live link of each hub record at one spoke, else its newest tombstone. */
+export async function linksByHub(db: Queryable, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, Link>> {
+  const { rows } = await db.query(
+    `select distinct on (l.hub_id) ${columns} from truespoke.link l
+      where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[])
+      order by l.hub_id, (l.state = 'live') desc, l.updated_at desc, l.external_id`,
+    [feed.spoke, feed.entity, ids],
+  );
+  return new Map(rows.map((row) => [hubId(row['hub_id'] ?? ''), toLink(row)]));
+}
+
+/** Live links by external id without a lock. */
+export async function linksByExternal(
+  db: Queryable,
+  feed: Feed,
+  ids: readonly ExternalId[],
+): Promise<Map<ExternalId, Link>> {
+  const { rows } = await db.query(
+    `select ${columns} from truespoke.link l
+      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[])`,
+    [feed.spoke, feed.entity, ids],
+  );
+  return new Map(rows.map((row) => [externalId(row['external_id'] ?? ''), toLink(row)]));
+}
+
+export interface LinkWrite {
+  readonly hubId: HubId;
+  readonly externalId: ExternalId;
+  readonly state: Link['state'];
+  /** Pairs to set; the others stay. */
+  readonly base: Base;
+  readonly version: Version;
+  /** Set when this write confirms an effect of ours. */
+  readonly settledAtMs: number | null;
+}
+
+/**
+ * Makes links or moves them on: base pairs are merged in, the version never goes back. The hub id of an existing link changes
+ * only through `relink`. Returns the external ids that were written: one missing is linked to another hub record already.
+ */
+export async function saveLinks(
+  tx: Tx,
+  feed: Feed,
+  writes: readonly LinkWrite[],
+  atMs: number,
+): Promise<ReadonlySet<string>> {
+  if (writes.length === 0) return new Set();
+  const split = (half: 'hub' | 'remote', base: Base): string =>
+    JSON.stringify(Object.fromEntries(Object.entries(base).map(([field, pair]) => [field, pair[half]])));
+  const { rows } = await tx.query(
+    `insert into truespoke.link as l
+       (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, settled_at, created_at, updated_at)
+     select $1, $2, w.hub_id, w.external_id, w.state, w.base_hub::jsonb, w.base_remote::jsonb, w.version,
+            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz
+       from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at)
+      order by w.external_id
+     on conflict (spoke, entity, external_id) do update set
+       state = excluded.state,
+       base_hub = l.base_hub || excluded.base_hub,
+       base_remote = l.base_remote || excluded.base_remote,
+       version = greatest(l.version, excluded.version),
+       settled_at = coalesce(excluded.settled_at, l.settled_at),
+       updated_at = excluded.updated_at
+     where l.hub_id = excluded.hub_id
+     returning l.external_id`,
+    [
+      feed.spoke,
+      feed.entity,
+      writes.map((write) => write.hubId),
+      writes.map((write) => write.externalId),
+      writes.map((write) => write.state),
+      writes.map((write) => split('hub', write.base)),
+      writes.map((write) => split('remote', write.base)),
+      writes.map((write) => write.version),
+      writes.map((write) => (write.settledAtMs === null ? null : new Date(write.settledAtMs).toISOString())),
+      new Date(atMs).toISOString(),
+    ],
+  );
+  return new Set(rows.map((row) => row['external_id'] ?? ''));
+}
+
+/** Keeps the proof of a deletion. */
+export async function buryLinks(tx: Tx, feed: Feed, ids: readonly ExternalId[], atMs: number): Promise<void> {
+  if (ids.length === 0) return;
+  await tx.query(
+    `update truespoke.link set state = 'tombstone', updated_at = $4::timestamptz
+      where spoke = $1 and entity = $2 and external_id = any($3::text[]) and state = 'live'`,
+    [feed.spoke, feed.entity, ids, new Date(atMs).toISOString()],
+  );
+}
+
+/** The record lives on under another external id (a merge inside the spoke). */
+export async function relink(
+  tx: Tx,
+  feed: Feed,
+  moves: readonly { readonly from: ExternalId; readonly to: ExternalId }[],
+  atMs: number,
+): Promise<void> {
+  if (moves.length === 0) return;
+  await tx.query(
+    `update truespoke.link l set external_id = m.new_id, version = '', updated_at = $5::timestamptz
+       from unnest($3::text[], $4::text[]) m (old_id, new_id)
+      where l.spoke = $1 and l.entity = $2 and l.external_id = m.old_id
+        and not exists (select 1 from truespoke.link t
+                         where t.spoke = $1 and t.entity = $2 and t.external_id = m.new_id)`,
+    [
+      feed.spoke,
+      feed.entity,
+      moves.map((move) => move.from),
+      moves.map((move) => move.to),
+      new Date(atMs).toISOString(),
+    ],
+  );
+}
+
+/** The primary key of a hub row changed: its links follow (F52). */
+export async function rekeyLinks(tx: Tx, entity: EntityName, from: HubId, to: HubId): Promise<void> {
+  await tx.query(`update truespoke.link set hub_id = $3 where entity = $1 and hub_id = $2`, [entity, from, to]);
+}
+
+/** Live links of references in either direction, for a whole batch. */
+export async function resolveExternal(
+  db: Queryable,
+  spoke: SpokeName,
+  refs: readonly { readonly entity: EntityName; readonly externalId: ExternalId }[],
+): Promise<Map<string, HubId>> {
+  if (refs.length === 0) return new Map();
+  const { rows } = await db.query(
+    `select l.entity, l.external_id, l.hub_id
+       from unnest($2::text[], $3::text[]) r (entity, external_id)
+       join truespoke.link l on l.spoke = $1 and l.entity = r.entity and l.external_id = r.external_id and l.state = 'live'`,
+    [spoke, refs.map((ref) => ref.entity), refs.map((ref) => ref.externalId)],
+  );
+  return new Map(
+    rows.map((row) => [refKey(row['entity'] ?? '', row['external_id'] ?? ''), hubId(row['hub_id'] ?? '')]),
+  );
+}
+
+export async function resolveHub(
+  db: Queryable,
+  spoke: SpokeName,
+  refs: readonly { readonly entity: EntityName; readonly hubId: HubId }[],
+): Promise<Map<string, ExternalId>> {
+  if (refs.length === 0) return new Map();
+  const { rows } = await db.query(
+    `select l.entity, l.external_id, l.hub_id
+       from unnest($2::text[], $3::text[]) r (entity, hub_id)
+       join truespoke.link l on l.spoke = $1 and l.entity = r.entity and l.hub_id = r.hub_id and l.state = 'live'`,
+    [spoke, refs.map((ref) => ref.entity), refs.map((ref) => ref.hubId)],
+  );
+  return new Map(
+    rows.map((row) => [refKey(row['entity'] ?? '', row['hub_id'] ?? ''), externalId(row['external_id'] ?? '')]),
+  );
+}
+
+export const refKey = (entity: string, id: string): string => `${entity}/${id}`;
+
+/** Live links of a feed, for the mass-deletion breaker. */
+export async function countLive(db: Queryable, feed: Feed): Promise<number> {
+  const { rows } = await db.query(
+    `select count(*)::text as n from truespoke.link where spoke = $1 and entity = $2 and state = 'live'`,
+    [feed.spoke, feed.entity],
+  );
+  return Number(rows[0]?.['n'] ?? 0);
+}
