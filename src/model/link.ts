@@ -21,3 +21,8 @@ export interface Link {
   /** The newest version of the remote record that this link has taken account of. */
   readonly version: Version;
 }
+
+/** How the values of a field's remote paths are kept in a base: a single one bare, several as a list. */
+export function imageOf(values: readonly RemoteValue[]): RemoteValue {
+  return values.length === 1 ? (values[0] ?? null) : values;
+}

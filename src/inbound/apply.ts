@@ -1,0 +1,326 @@
+// Stage 5 of inbound: writes what was decided about a batch. Rows, links, bases, provenance, conflicts and parked items in the
+// caller's transaction, which also holds the cursor: a crash repeats the batch, never half of it (F13–F15).
+import { formatLsn, zeroLsn } from '../model/lsn.js';
+import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
+import type { Base, BasePair } from '../model/link.js';
+import type { HubRow } from '../model/record.js';
+import type { DeletePolicy } from '../mapping/mapping.js';
+import { insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
+import { lane, markDirty, releaseWaiting } from '../store/deliveries.js';
+import { archiveRows, deleteRows, insertRows, markOrigin, updateRows } from '../store/hub.js';
+import { storeEvents } from '../store/inbox.js';
+import { buryLinks, relink, saveLinks } from '../store/links.js';
+import { closeParked, park, type Park } from '../store/parked.js';
+import type { Tx } from '../store/pool.js';
+import type { BatchContext } from './batch.js';
+import { versionMs } from './decide.js';
+import { emptyTally, type Decision, type DecisionOf, type Tally } from './decision.js';
+
+export interface ApplyOptions {
+  readonly trace: string;
+  readonly nowMs: number;
+  /** How long a child waits for its parent before a person is asked. */
+  readonly waitMs: number;
+}
+
+export async function apply(
+  tx: Tx,
+  context: BatchContext,
+  decisions: readonly Decision[],
+  options: ApplyOptions,
+): Promise<Tally> {
+  const feed = { spoke: context.mapping.spoke, entity: context.mapping.entity };
+  const of = <K extends Decision['kind']>(kind: K): DecisionOf<K>[] =>
+    decisions.filter((decision): decision is DecisionOf<K> => decision.kind === kind);
+  const upserts = of('upsert');
+  const deletes = of('delete');
+  const touchesHub = upserts.some((upsert) => upsert.row !== 'update' || Object.keys(upsert.set).length > 0);
+  if (touchesHub || deletes.length > 0) await markOrigin(tx, { origin: feed.spoke, trace: options.trace });
+
+  const tally = emptyTally();
+  await writeUpserts(tx, context, upserts, options, tally);
+  await writeDeletes(tx, context, deletes, options, tally);
+  await writeMoves(tx, feed, of('moved'), options, tally);
+  await writeParked(tx, context, decisions, options, tally);
+  await writeReviews(tx, feed, decisions, options, tally);
+
+  const refetches = of('refetch');
+  tally.refetched = refetches.length;
+  await storeEvents(
+    tx,
+    feed.spoke,
+    refetches.map(({ incoming, delayMs, why }) => ({
+      eventId: `refetch:${why}:${incoming.record.object}:${incoming.record.externalId}:${options.nowMs}`,
+      topic: 'refetch',
+      object: parentObject(context, incoming.parent) ?? incoming.record.object,
+      externalId: incoming.parent ?? incoming.record.externalId,
+      deleted: false,
+      compliance: false,
+      body: null,
+      notBeforeMs: delayMs === 0 ? null : options.nowMs + delayMs,
+    })),
+    options.nowMs,
+  );
+  // The hub's deletion is on its way out; make sure that it is, whatever became of the delivery.
+  const overruled = of('ignore').filter((decision) => decision.why === 'deleted_in_hub');
+  await pushBack(tx, feed, overruled.map(({ incoming }) => context.links.get(incoming.record.externalId)?.hubId), options);
+  tally.unchanged += of('ignore').length;
+  return tally;
+}
+
+/** Embedded children cannot be fetched alone: their parent is. */
+function parentObject(context: BatchContext, parent: string | null): BatchContext['mapping']['object'] | null {
+  return parent === null ? null : (context.mapping.embedded?.parentObject ?? null);
+}
+
+async function writeUpserts(
+  tx: Tx,
+  context: BatchContext,
+  upserts: readonly DecisionOf<'upsert'>[],
+  options: ApplyOptions,
+  tally: Tally,
+): Promise<void> {
+  const { table, mapping } = context;
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  const changing = (upsert: DecisionOf<'upsert'>): boolean => Object.keys(upsert.set).length > 0;
+  const inserts = upserts.filter((upsert) => upsert.row === 'insert');
+  const updates = upserts.filter((upsert) => upsert.row !== 'insert' && changing(upsert));
+  const change = ({ hubId, set }: DecisionOf<'upsert'>): { id: HubId; fields: typeof set } => ({ id: hubId, fields: set });
+
+  const inserted = await insertRows(tx, table, inserts.map(change));
+  const updated = await updateRows(tx, table, updates.map(change), context.rows);
+  await archiveRows(tx, table, upserts.filter((upsert) => upsert.row === 'unarchive').map(({ hubId }) => hubId), null);
+
+  const held = (upsert: DecisionOf<'upsert'>): HubRow | undefined => inserted.get(upsert.hubId) ?? updated.get(upsert.hubId);
+  const linking = upserts.filter(
+    (upsert) =>
+      upsert.link !== 'keep' || Object.keys(upsert.base).length > 0 || upsert.version > versionOf(context, upsert),
+  );
+  await saveLinks(
+    tx,
+    feed,
+    linking.map((upsert) => ({
+      hubId: upsert.hubId,
+      externalId: upsert.incoming.record.externalId,
+      state: 'live',
+      base: asHeld(upsert.base, upsert.set, held(upsert)),
+      version: upsert.version,
+      settledAtMs: null,
+    })),
+    options.nowMs,
+  );
+  await writeConflicts(tx, feed, upserts, options);
+  await pushBack(tx, feed, upserts.filter((upsert) => upsert.push).map(({ hubId }) => hubId), options);
+  const fresh = upserts.filter((upsert) => upsert.link !== 'keep').map(({ hubId }) => hubId);
+  await releaseWaiting(tx, feed.spoke, feed.entity, fresh);
+
+  tally.created += inserts.length;
+  tally.updated += updates.length;
+  tally.linked += fresh.length;
+  tally.unchanged += upserts.length - inserts.length - updates.length;
+  tally.conflicts += upserts.reduce((sum, upsert) => sum + upsert.conflicts.length, 0);
+}
+
+function versionOf(context: BatchContext, upsert: DecisionOf<'upsert'>): string {
+  return context.links.get(upsert.incoming.record.externalId)?.version ?? '';
+}
+
+/** Base pairs with what the hub really holds now: a numeric(10,2) may have rounded what we set. */
+function asHeld(base: Base, set: DecisionOf<'upsert'>['set'], row: HubRow | undefined): Base {
+  if (row === undefined) return base;
+  const pairs: Record<FieldName, BasePair> = {};
+  for (const [name, pair] of Object.entries(base) as [FieldName, BasePair][]) {
+    const stored = row.fields[name];
+    // A combined value (union, delta) must still differ from its base, so that it is pushed.
+    const isPlainTake = name in set && set[name] === pair.hub;
+    pairs[name] = isPlainTake && stored !== undefined ? { hub: stored, remote: pair.remote } : pair;
+  }
+  return pairs;
+}
+
+async function writeConflicts(
+  tx: Tx,
+  feed: { spoke: SpokeName; entity: EntityName },
+  upserts: readonly DecisionOf<'upsert'>[],
+  options: ApplyOptions,
+): Promise<void> {
+  const rows = upserts.flatMap((upsert) =>
+    upsert.conflicts.map(
+      (conflict): ConflictRow => ({
+        ...feed,
+        hubId: upsert.hubId,
+        field: conflict.field,
+        base: conflict.base,
+        hub: conflict.hub,
+        spokeValue: conflict.spoke,
+        remote: conflict.remote,
+        policy: conflict.policy,
+        winner: conflict.winner,
+        hubAtMs: upsert.hubChangedAtMs,
+        spokeAtMs: versionMs(upsert.version),
+        trace: options.trace,
+      }),
+    ),
+  );
+  await insertConflicts(tx, rows, options.nowMs);
+}
+
+async function pushBack(
+  tx: Tx,
+  feed: { spoke: SpokeName; entity: EntityName },
+  ids: readonly (HubId | undefined)[],
+  options: ApplyOptions,
+): Promise<void> {
+  const distinct = [...new Set(ids.filter((id) => id !== undefined))];
+  await markDirty(
+    tx,
+    distinct.map((hubId) => ({
+      ...feed,
+      hubId,
+      lane: lane.interactive,
+      atMs: options.nowMs,
+      lsn: formatLsn(zeroLsn),
+      trace: options.trace,
+    })),
+  );
+}
+
+async function writeDeletes(
+  tx: Tx,
+  context: BatchContext,
+  decisions: readonly DecisionOf<'delete'>[],
+  options: ApplyOptions,
+  tally: Tally,
+): Promise<void> {
+  const deletes = decisions.filter((decision) => !decision.hold);
+  if (deletes.length === 0) return;
+  const { mapping, table } = context;
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  const policy: DeletePolicy = mapping.delete;
+  await saveLinks(
+    tx,
+    feed,
+    deletes.map((decision) => ({
+      hubId: decision.hubId,
+      externalId: decision.incoming.record.externalId,
+      state: 'tombstone',
+      base: {},
+      version: decision.incoming.record.version,
+      settledAtMs: null,
+    })),
+    options.nowMs,
+  );
+  const ids = deletes.map((decision) => decision.hubId);
+  switch (policy) {
+    case 'propagate':
+      await deleteRows(tx, table, ids);
+      break;
+    case 'archive':
+      await archiveRows(tx, table, ids, new Date(options.nowMs).toISOString());
+      break;
+    case 'unlink':
+    case 'ignore':
+      break;
+    default:
+      return policy satisfies never;
+  }
+  tally.deleted += deletes.length;
+}
+
+async function writeMoves(
+  tx: Tx,
+  feed: { spoke: SpokeName; entity: EntityName },
+  moves: readonly DecisionOf<'moved'>[],
+  options: ApplyOptions,
+  tally: Tally,
+): Promise<void> {
+  const free = moves.filter((move) => !move.survivorLinked);
+  await relink(tx, feed, free.map(({ incoming, to }) => ({ from: incoming.record.externalId, to })), options.nowMs);
+  const taken = moves.filter((move) => move.survivorLinked);
+  await buryLinks(tx, feed, taken.map(({ incoming }) => incoming.record.externalId), options.nowMs);
+  await openReviews(
+    tx,
+    taken.map(
+      (move): Review => ({
+        ...feed,
+        kind: 'merged',
+        key: move.incoming.record.externalId,
+        evidence: { hubId: move.hubId, survivor: move.to },
+      }),
+    ),
+    options.nowMs,
+  );
+  tally.linked += free.length;
+  tally.reviews += taken.length;
+}
+
+async function writeParked(
+  tx: Tx,
+  context: BatchContext,
+  decisions: readonly Decision[],
+  options: ApplyOptions,
+  tally: Tally,
+): Promise<void> {
+  const feed = { spoke: context.mapping.spoke, entity: context.mapping.entity };
+  const parks: Park[] = [];
+  const handled: string[] = [];
+  for (const decision of decisions) {
+    const { record, parent } = decision.incoming;
+    const common = { ...feed, direction: 'in', key: record.externalId, payload: { record, parent } } as const;
+    if (decision.kind === 'park') {
+      const { code, message, field } = decision;
+      parks.push({ ...common, state: 'open', code, message, field, waitsFor: null, deadlineMs: null });
+    } else if (decision.kind === 'wait') {
+      const [first] = decision.missing;
+      const target = first === undefined ? '' : `${first.entity}/${first.externalId}`;
+      parks.push({
+        ...common,
+        state: 'waiting',
+        code: 'waits_for_reference',
+        message: `refers to ${target}, which is not linked yet`,
+        field: null,
+        waitsFor: target,
+        deadlineMs: options.nowMs + options.waitMs,
+      });
+    } else if (decision.kind === 'delete' && decision.hold) {
+      parks.push({
+        ...common,
+        state: 'open',
+        code: 'mass_delete_held',
+        message: 'deleted at the spoke together with unusually many others; waits for a person to approve',
+        field: null,
+        waitsFor: null,
+        deadlineMs: null,
+      });
+    } else if (decision.kind === 'upsert' || decision.kind === 'delete' || decision.kind === 'moved') {
+      handled.push(record.externalId);
+    }
+  }
+  await park(tx, parks, options.nowMs);
+  await closeParked(tx, { ...feed, direction: 'in', keys: handled }, options.nowMs);
+  tally.waiting += parks.filter(({ state }) => state === 'waiting').length;
+  tally.parked += parks.filter(({ state }) => state === 'open').length;
+}
+
+async function writeReviews(
+  tx: Tx,
+  feed: { spoke: SpokeName; entity: EntityName },
+  decisions: readonly Decision[],
+  options: ApplyOptions,
+  tally: Tally,
+): Promise<void> {
+  const reviews: Review[] = [];
+  for (const decision of decisions) {
+    const key = decision.incoming.record.externalId;
+    const { record } = decision.incoming;
+    if (decision.kind === 'ambiguous') {
+      reviews.push({ ...feed, kind: 'ambiguous', key, evidence: { record, candidates: decision.candidates } });
+    } else if (decision.kind === 'duplicate') {
+      reviews.push({ ...feed, kind: 'duplicate', key, evidence: { record, of: decision.of } });
+    }
+  }
+  const held = decisions.filter((decision) => decision.kind === 'delete' && decision.hold).length;
+  if (held > 0) reviews.push({ ...feed, kind: 'mass_delete', key: feed.entity, evidence: { records: held } });
+  await openReviews(tx, reviews, options.nowMs);
+  tally.reviews += reviews.length;
+}

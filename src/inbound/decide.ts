@@ -1,0 +1,158 @@
+// Decides about one remote record, given what was loaded for its batch. Pure: versions, scope, deletion and merge in one place.
+// Law 4: what is older than the base's own observation is ignored; equal stamps are fetched again by id.
+import type { Link } from '../model/link.js';
+import type { Version } from '../model/ids.js';
+import { sameRemote } from '../mapping/values.js';
+import type { HubRow } from '../model/record.js';
+import type { BatchContext } from './batch.js';
+import type { Decision, Incoming, Upsert } from './decision.js';
+import type { Merged, MergeInput } from './merge.js';
+import type { Normalised, ObservedFields } from './normalise.js';
+
+export type Evidence = 'listing' | 'fetched';
+
+/** The pure stages, handed in by the pipeline. */
+export interface Stages {
+  normalise(incoming: Incoming): Normalised;
+  merge(input: MergeInput): Merged;
+}
+
+export interface DecideRules {
+  readonly evidence: Evidence;
+  readonly nowMs: number;
+}
+
+/** Still to be matched: no link, in scope, readable. */
+export interface Unlinked {
+  readonly kind: 'unlinked';
+  readonly incoming: Incoming;
+  readonly fields: ObservedFields;
+}
+
+export function decide(context: BatchContext, stages: Stages, rules: DecideRules, incoming: Incoming): Decision | Unlinked {
+  const { record } = incoming;
+  const link = context.links.get(record.externalId);
+  if (link !== undefined && context.busy.has(link.hubId)) {
+    return { incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' };
+  }
+  if (record.deleted) return decideDeleted(context, incoming, link);
+  if (link?.state === 'tombstone' && rules.evidence === 'listing' && !(record.version > link.version)) {
+    return { incoming, kind: 'ignore', why: 'older' };
+  }
+  if (link?.state === 'live' && record.version !== '' && record.version < link.version) {
+    return { incoming, kind: 'ignore', why: 'older' };
+  }
+  if (!context.mapping.accepts(record.fields)) return { incoming, kind: 'ignore', why: 'out_of_scope' };
+  const normalised = stages.normalise(incoming);
+  switch (normalised.kind) {
+    case 'bad':
+      return { incoming, kind: 'park', code: normalised.code, message: normalised.message, field: normalised.field };
+    case 'waits':
+      return { incoming, kind: 'wait', missing: normalised.missing };
+    case 'observed':
+      break;
+    default:
+      return normalised satisfies never;
+  }
+  if (link === undefined) return { kind: 'unlinked', incoming, fields: normalised.fields };
+  if (link.state === 'tombstone') return revive(context, stages, incoming, link, normalised.fields);
+  if (record.version !== '' && record.version === link.version && rules.evidence === 'listing') {
+    return showsBase(normalised.fields, link)
+      ? { incoming, kind: 'ignore', why: 'same' }
+      : { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
+  }
+  const row = context.rows.get(link.hubId);
+  if (row === undefined || row.deletedAt !== null) return { incoming, kind: 'ignore', why: 'deleted_in_hub' };
+  return upsert(context, stages, incoming, { row, link, fields: normalised.fields, nowMs: rules.nowMs });
+}
+
+/** Does the record show, in every observed field, what the link agreed on? */
+function showsBase(fields: ObservedFields, link: Link): boolean {
+  return Object.entries(fields).every(([name, { remote }]) => {
+    const base = link.base[name as keyof typeof link.base];
+    return base !== undefined && sameRemote(base.remote, remote);
+  });
+}
+
+function decideDeleted(context: BatchContext, incoming: Incoming, link: Link | undefined): Decision {
+  const { record } = incoming;
+  if (link?.state !== 'live') return { incoming, kind: 'ignore', why: 'unknown_deleted' };
+  // Word of a deletion that is older than what we saw since: it may have been undone.
+  if (record.version !== '' && record.version < link.version) {
+    return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
+  }
+  if (record.mergedInto !== null) {
+    const survivor = context.links.get(record.mergedInto);
+    return { incoming, kind: 'moved', hubId: link.hubId, to: record.mergedInto, survivorLinked: survivor !== undefined };
+  }
+  return { incoming, kind: 'delete', hubId: link.hubId, hold: false, loses: context.rows.get(link.hubId)?.fields ?? null };
+}
+
+/** The record is back: the same link lives again (F103), with the row it had. */
+function revive(context: BatchContext, stages: Stages, incoming: Incoming, link: Link, fields: ObservedFields): Decision {
+  const row = context.rows.get(link.hubId);
+  const merged = stages.merge({
+    spoke: context.mapping.spoke,
+    fields: context.mapping.fields,
+    hub: row?.fields ?? null,
+    base: row === undefined ? {} : link.base,
+    observed: fields,
+    hubChangedAtMs: null,
+    spokeChangedAtMs: versionMs(incoming.record.version),
+  });
+  return {
+    ...merged,
+    incoming,
+    kind: 'upsert',
+    hubId: link.hubId,
+    row: row === undefined ? 'insert' : row.deletedAt === null ? 'update' : 'unarchive',
+    link: 'revive',
+    version: incoming.record.version,
+    hubChangedAtMs: null,
+  };
+}
+
+export interface UpsertInput {
+  readonly row: HubRow;
+  /** null: this observation makes the link. */
+  readonly link: Link | null;
+  readonly fields: ObservedFields;
+  readonly nowMs: number;
+}
+
+export function upsert(
+  context: BatchContext,
+  stages: Stages,
+  incoming: Incoming,
+  input: UpsertInput,
+): Upsert & { readonly incoming: Incoming } {
+  const { row, link } = input;
+  // An edit that is not captured yet is younger than anything the spoke can tell of.
+  const hubChangedAtMs = link === null ? null : (context.dirtyAt.get(row.id) ?? input.nowMs);
+  const merged = stages.merge({
+    spoke: context.mapping.spoke,
+    fields: context.mapping.fields,
+    hub: row.fields,
+    base: link?.base ?? {},
+    observed: input.fields,
+    hubChangedAtMs,
+    spokeChangedAtMs: versionMs(incoming.record.version),
+  });
+  return {
+    ...merged,
+    incoming,
+    kind: 'upsert',
+    hubId: row.id,
+    row: row.deletedAt === null ? 'update' : 'unarchive',
+    link: link === null ? 'new' : 'keep',
+    version: incoming.record.version,
+    hubChangedAtMs,
+  };
+}
+
+/** A version that is a time, in ms; null for a counter or none. */
+export function versionMs(version: Version): number | null {
+  if (!/^\d{4}-\d{2}-\d{2}T/.test(version)) return null;
+  const ms = Date.parse(version);
+  return Number.isNaN(ms) ? null : ms;
+}

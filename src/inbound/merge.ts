@@ -1,0 +1,149 @@
+// Stage 4 of inbound: three-way merge per field against the base. Pure: no promise, no logger, no clock.
+// One side changed → take it; both, equal → agree; both, different → the field's policy, the loser is reported.
+// Absent is not null and null is not ''.
+import { addDifference, compareDecimals } from '../mapping/arithmetic.js';
+import type { FieldMapping, FieldType, HubField, Policy } from '../mapping/mapping.js';
+import type { FieldName, SpokeName } from '../model/ids.js';
+import type { Base, BasePair } from '../model/link.js';
+import type { HubFields, HubValue, RemoteValue } from '../model/record.js';
+import { formatList, parseList, sameHub, sameRemote } from '../mapping/values.js';
+import type { ObservedField, ObservedFields } from './normalise.js';
+
+export interface MergeInput {
+  readonly spoke: SpokeName;
+  readonly fields: readonly FieldMapping[];
+  /** null: the hub has no such record yet. */
+  readonly hub: HubFields | null;
+  readonly base: Base;
+  readonly observed: ObservedFields;
+  /** Milliseconds; when the hub's side was last edited by someone else than this spoke, null = no edit known. */
+  readonly hubChangedAtMs: number | null;
+  readonly spokeChangedAtMs: number | null;
+}
+
+export interface MergeConflict {
+  readonly field: FieldName;
+  readonly policy: Policy['kind'];
+  readonly winner: 'hub' | 'spoke' | 'both' | 'open';
+  readonly base: HubValue;
+  readonly hub: HubValue;
+  readonly spoke: HubValue;
+  readonly remote: RemoteValue;
+}
+
+export interface Merged {
+  /** Hub fields to change. */
+  readonly set: HubFields;
+  /** Base pairs that move. */
+  readonly base: Base;
+  /** The spoke must get something: the hub won, or both were combined. */
+  readonly push: boolean;
+  readonly conflicts: readonly MergeConflict[];
+}
+
+interface FieldMerge {
+  readonly set?: { readonly value: HubValue };
+  readonly base?: BasePair;
+  readonly push?: boolean;
+  readonly conflict?: MergeConflict;
+}
+
+export function merge(input: MergeInput): Merged {
+  const set: Record<FieldName, HubValue> = {};
+  const base: Record<FieldName, BasePair> = {};
+  const conflicts: MergeConflict[] = [];
+  let push = false;
+  for (const mapping of input.fields) {
+    const observed = input.observed[mapping.field.name];
+    if (observed === undefined) continue;
+    const merged = mergeField(input, mapping, observed);
+    if (merged.set !== undefined) set[mapping.field.name] = merged.set.value;
+    if (merged.base !== undefined) base[mapping.field.name] = merged.base;
+    if (merged.push === true) push = true;
+    if (merged.conflict !== undefined) conflicts.push(merged.conflict);
+  }
+  return { set, base, push, conflicts };
+}
+
+function mergeField(input: MergeInput, mapping: FieldMapping, observed: ObservedField): FieldMerge {
+  const { field, direction } = mapping;
+  const base = input.base[field.name];
+  if (direction === 'out') return {};
+  if (base !== undefined && sameRemote(observed.remote, base.remote)) return {};
+  const taken: FieldMerge = { set: { value: observed.hub }, base: observed };
+  if (input.hub === null) return taken;
+  const hub = input.hub[field.name] ?? null;
+  if (sameHub(field.type, hub, observed.hub)) return { base: { hub, remote: observed.remote } };
+  if (direction === 'in') return taken;
+  if (base === undefined) {
+    if (hub === null) return taken;
+    if (observed.hub === null) return { push: true };
+  } else if (sameHub(field.type, hub, base.hub)) return taken;
+  return decide(input, field, hub, observed, base);
+}
+
+function decide(
+  input: MergeInput,
+  field: HubField,
+  hub: HubValue,
+  observed: ObservedField,
+  base: BasePair | undefined,
+): FieldMerge {
+  const conflict = (winner: MergeConflict['winner']): MergeConflict => ({
+    field: field.name,
+    policy: field.policy.kind,
+    winner,
+    base: base?.hub ?? null,
+    hub,
+    spoke: observed.hub,
+    remote: observed.remote,
+  });
+  const combined = combine(field, hub, observed.hub, base?.hub ?? null);
+  if (combined !== undefined) {
+    // The base moves to what the spoke showed, so that the same observation can never be counted twice.
+    return { set: { value: combined }, base: observed, push: true, conflict: conflict('both') };
+  }
+  const winner = winnerOf(input, field, hub, observed.hub);
+  if (winner === 'spoke') return { set: { value: observed.hub }, base: observed, conflict: conflict('spoke') };
+  // The base stays: what the spoke shows was not agreed on, it is about to be overwritten or decided by a person.
+  return { push: winner === 'hub', conflict: conflict(winner) };
+}
+
+function winnerOf(input: MergeInput, field: HubField, hub: HubValue, spoke: HubValue): 'hub' | 'spoke' | 'open' {
+  const { policy } = field;
+  switch (policy.kind) {
+    case 'authority':
+      return policy.of === input.spoke ? 'spoke' : 'hub';
+    case 'max':
+      return compareHub(field.type, spoke, hub) > 0 ? 'spoke' : 'hub';
+    case 'min':
+      return compareHub(field.type, spoke, hub) < 0 ? 'spoke' : 'hub';
+    case 'review':
+      return 'open';
+    case 'union': // a type that has no union falls back to the later edit
+    case 'delta':
+    case 'latest':
+      return (input.spokeChangedAtMs ?? 0) > (input.hubChangedAtMs ?? 0) && input.hubChangedAtMs !== null ? 'spoke' : 'hub';
+    default:
+      return policy satisfies never;
+  }
+}
+
+/** The combined value of policies that keep both edits, or undefined where the policy chooses one. */
+function combine(field: HubField, hub: HubValue, spoke: HubValue, base: HubValue): HubValue | undefined {
+  if (field.policy.kind === 'union' && field.type === 'list') {
+    const entries = [...(parseList(hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])];
+    return formatList([...new Set(entries)].sort());
+  }
+  if (field.policy.kind === 'delta' && (field.type === 'integer' || field.type === 'decimal')) {
+    return addDifference(hub ?? '0', spoke ?? '0', base ?? '0');
+  }
+  return undefined;
+}
+
+/** Order of two hub values; null is the least. */
+export function compareHub(type: FieldType, a: HubValue, b: HubValue): number {
+  if (a === null || b === null) return a === b ? 0 : a === null ? -1 : 1;
+  if (type === 'integer' || type === 'decimal') return compareDecimals(a, b);
+  return a < b ? -1 : a > b ? 1 : 0;
+}

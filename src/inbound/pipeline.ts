@@ -1,0 +1,364 @@
+// Runs the inbound stages over a page of remote records: normalise → match → merge → apply, in one transaction with the
+// cursor. A batch that Postgres refuses for one bad record is halved until that record is alone, and only it is parked (law 9).
+import type { Clock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import type { Ids } from '../base/random.js';
+import { must } from '../base/assert.js';
+import type { Entity, Mapping, SpokeMapping } from '../mapping/mapping.js';
+import { hubId, type EntityName, type ExternalId, type HubId, type ObjectName, type SpokeName } from '../model/ids.js';
+import type { RemoteRecord } from '../model/record.js';
+import { findCandidates, lockMatching, nextIds, readChildren, readRows, type HubTable } from '../store/hub.js';
+import { countLive, linksByExternal, linksByHub } from '../store/links.js';
+import { park } from '../store/parked.js';
+import { sqlState, transaction, type Pool, type Tx } from '../store/pool.js';
+import { apply } from './apply.js';
+import { dedupe, loadBatch, parentField, type BatchContext } from './batch.js';
+import { decide, upsert, type Evidence, type Stages, type Unlinked } from './decide.js';
+import { addTally, emptyTally, type Decision, type Incoming, type Tally } from './decision.js';
+import { keyText, match, matchKey, type Candidate } from './match.js';
+import { merge } from './merge.js';
+import { normalise } from './normalise.js';
+
+export interface InboundDeps {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly mapping: Mapping;
+  readonly tables: ReadonlyMap<EntityName, HubTable>;
+  readonly limits: InboundLimits;
+}
+
+export interface InboundLimits {
+  readonly batchRecords: number;
+  /** Deletions in one batch above which a person is asked: more than `absolute` and more than `relative` of all links. */
+  readonly massDelete: { readonly absolute: number; readonly relative: number };
+  readonly referenceWaitMs: number;
+}
+
+export interface Page {
+  readonly spoke: SpokeName;
+  readonly object: ObjectName;
+  readonly records: readonly RemoteRecord[];
+  readonly evidence: Evidence;
+  /** Deletions in it were approved by a person. */
+  readonly approved?: boolean;
+  /** Records that outbound found to be a certain hub record. */
+  readonly belongsTo?: ReadonlyMap<ExternalId, HubId>;
+  /** Runs in the transaction of the page's last batch: the cursor, the finished hints. */
+  readonly commit?: (tx: Tx) => Promise<void>;
+}
+
+export interface Inbound {
+  /** Brings one page in. Resolves when everything of it, and `commit`, is durable. */
+  accept(page: Page): Promise<Tally>;
+}
+
+export function createInbound(deps: InboundDeps): Inbound {
+  return { accept: (page) => acceptPage(deps, page) };
+}
+
+/** Every entity that maps an object of a spoke; several may share one object by `where`. */
+export function mappingsOf(mapping: Mapping, spoke: SpokeName, object: ObjectName): readonly SpokeMapping[] {
+  return [...mapping.entities.values()]
+    .map((entity) => entity.spokes.get(spoke))
+    .filter((candidate) => candidate !== undefined)
+    .filter((candidate) => candidate.object === object && candidate.embedded === null);
+}
+
+async function acceptPage(deps: InboundDeps, page: Page): Promise<Tally> {
+  const total = emptyTally();
+  const mappings = mappingsOf(deps.mapping, page.spoke, page.object).filter(({ direction }) => direction !== 'out');
+  const batches: { mapping: SpokeMapping; records: readonly Incoming[] }[] = [];
+  for (const mapping of mappings) {
+    const incoming = page.records.map((record): Incoming => {
+      const belongsTo = page.belongsTo?.get(record.externalId);
+      return belongsTo === undefined ? { record, parent: null } : { record, parent: null, belongsTo };
+    });
+    for (let from = 0; from < incoming.length; from += deps.limits.batchRecords) {
+      batches.push({ mapping, records: dedupe(incoming.slice(from, from + deps.limits.batchRecords)) });
+    }
+  }
+  if (batches.length === 0 && page.commit !== undefined) await transaction(deps.pool, page.commit);
+  for (const [i, batch] of batches.entries()) {
+    const commit = i === batches.length - 1 ? page.commit : undefined;
+    addTally(total, await acceptBatch(deps, page, batch.mapping, batch.records, commit));
+  }
+  return total;
+}
+
+/** One transaction, or, when Postgres refuses a value in it, two halves. */
+async function acceptBatch(
+  deps: InboundDeps,
+  page: Page,
+  mapping: SpokeMapping,
+  records: readonly Incoming[],
+  commit?: (tx: Tx) => Promise<void>,
+): Promise<Tally> {
+  const trace = `${page.spoke}/${deps.ids.uuid()}`;
+  try {
+    return await transaction(deps.pool, async (tx) => {
+      const tally = await processBatch(deps, tx, page, mapping, records, trace);
+      await commit?.(tx);
+      return tally;
+    });
+  } catch (error) {
+    const state = sqlState(error) ?? '';
+    // 22: a value the column cannot hold; 23: a constraint. Anything else is not the record's fault.
+    if (!/^(22|23)/.test(state) || records.length === 0) throw error;
+    if (records.length === 1) return parkRefused(deps, mapping, must(records[0], 'record'), state, error, commit);
+    const middle = Math.ceil(records.length / 2);
+    const tally = await acceptBatch(deps, page, mapping, records.slice(0, middle));
+    addTally(tally, await acceptBatch(deps, page, mapping, records.slice(middle), commit));
+    return tally;
+  }
+}
+
+async function parkRefused(
+  deps: InboundDeps,
+  mapping: SpokeMapping,
+  { record, parent }: Incoming,
+  state: string,
+  error: unknown,
+  commit?: (tx: Tx) => Promise<void>,
+): Promise<Tally> {
+  const { constraint, column } = error as { constraint?: string; column?: string };
+  const place = constraint ?? column;
+  await transaction(deps.pool, async (tx) => {
+    await park(
+      tx,
+      [
+        {
+          direction: 'in',
+          spoke: mapping.spoke,
+          entity: mapping.entity,
+          key: record.externalId,
+          state: 'open',
+          code: `hub_refused_${state}`,
+          message: `the hub refused the record: ${refusal(state)}${place === undefined ? '' : ` (${place})`}`,
+          field: column ?? null,
+          payload: { record, parent },
+          waitsFor: null,
+          deadlineMs: null,
+        },
+      ],
+      deps.clock.now(),
+    );
+    await commit?.(tx);
+  });
+  return { ...emptyTally(), parked: 1 };
+}
+
+function refusal(state: string): string {
+  const reasons: Readonly<Record<string, string>> = {
+    '22003': 'a number is out of the range of its column',
+    '22021': 'a text contains a character that Postgres cannot store',
+    '22001': 'a text is longer than its column',
+    '23502': 'a required column would be empty',
+    '23503': 'another row still refers to it, or it refers to a missing one',
+    '23505': 'a unique value exists already, or the hub record has a live link already',
+    '23514': 'a check constraint does not hold',
+  };
+  return reasons[state] ?? `SQLSTATE ${state}`;
+}
+
+async function processBatch(
+  deps: InboundDeps,
+  tx: Tx,
+  page: Page,
+  mapping: SpokeMapping,
+  records: readonly Incoming[],
+  trace: string,
+): Promise<Tally> {
+  const entity = must(deps.mapping.entities.get(mapping.entity), mapping.entity);
+  const table = must(deps.tables.get(mapping.entity), mapping.entity);
+  const context = await loadBatch(tx, mapping, entity, table, records);
+  const nowMs = deps.clock.now();
+  const stages: Stages = {
+    normalise: ({ record, parent }) => normalise(mapping, record, parent, context.resolve),
+    merge,
+  };
+  const decided: Decision[] = [];
+  const unlinked: Unlinked[] = [];
+  for (const incoming of records) {
+    const decision = decide(context, stages, { evidence: page.evidence, nowMs }, incoming);
+    if (decision.kind === 'unlinked') unlinked.push(decision);
+    else decided.push(decision);
+  }
+  decided.push(...(await matchAll(deps, tx, context, stages, unlinked, nowMs)));
+  const decisions = page.approved === true ? decided : await holdMassDelete(deps, tx, context, decided);
+  const tally = await apply(tx, context, decisions, { trace, nowMs, waitMs: deps.limits.referenceWaitMs });
+  for (const { child, entity: childEntity } of mapping.embeds) {
+    const childMapping = deps.mapping.entities.get(childEntity)?.spokes.get(mapping.spoke);
+    if (childMapping === undefined || childMapping.direction === 'out') continue;
+    const children = await childrenOf(deps, tx, childMapping, child, decisions);
+    if (children.length > 0) addTally(tally, await processBatch(deps, tx, page, childMapping, dedupe(children), trace));
+  }
+  return tally;
+}
+
+/** Children travel with parents that were judged; those of a parked or ignored parent travel with its next reading. */
+async function childrenOf(
+  deps: InboundDeps,
+  tx: Tx,
+  mapping: SpokeMapping,
+  child: string,
+  decisions: readonly Decision[],
+): Promise<readonly Incoming[]> {
+  const parents = decisions.filter((decision) => decision.kind === 'upsert');
+  const incoming: Incoming[] = [];
+  const present = new Set<string>();
+  const complete = new Map<HubId, RemoteRecord>();
+  for (const parent of parents) {
+    const { record } = parent.incoming;
+    const children = record.children[child];
+    if (children === undefined) continue;
+    complete.set(parent.hubId, record);
+    for (const one of children) {
+      present.add(one.externalId);
+      // An embedded child changes when its parent does.
+      incoming.push({ record: one.version === '' ? { ...one, version: record.version } : one, parent: record.externalId });
+    }
+  }
+  const field = parentField(mapping);
+  const table = deps.tables.get(mapping.entity);
+  if (field === null || table === undefined || complete.size === 0) return incoming;
+  // A present list is complete: a linked child that it lacks is gone.
+  const known = await readChildren(tx, table, field, [...complete.keys()]);
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  const links = await linksByHub(tx, feed, [...known.values()].flat().map((row) => row.id));
+  for (const [parentId, rows] of known) {
+    const parent = must(complete.get(parentId), 'parent');
+    for (const row of rows) {
+      const link = links.get(row.id);
+      if (link?.state === 'live' && !present.has(link.externalId)) incoming.push(goneChild(mapping, parent, link.externalId));
+    }
+  }
+  return incoming;
+}
+
+function goneChild(mapping: SpokeMapping, parent: RemoteRecord, externalId: ExternalId): Incoming {
+  const record: RemoteRecord = {
+    object: mapping.object,
+    externalId,
+    version: parent.version,
+    deleted: true,
+    hubKey: null,
+    modifiedBySelf: parent.modifiedBySelf,
+    mergedInto: null,
+    fields: {},
+    children: {},
+  };
+  return { record, parent: parent.externalId };
+}
+
+/** Finds the hub record of each unlinked remote record, or makes one. Serialised per entity while the transaction runs. */
+async function matchAll(
+  deps: InboundDeps,
+  tx: Tx,
+  context: BatchContext,
+  stages: Stages,
+  unlinked: readonly Unlinked[],
+  nowMs: number,
+): Promise<readonly Decision[]> {
+  if (unlinked.length === 0) return [];
+  const { entity, table, mapping } = context;
+  await lockMatching(tx, entity.name);
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  // Another transaction may have linked some of them while we waited for the lock.
+  const raced = await linksByExternal(tx, feed, unlinked.map(({ incoming }) => incoming.record.externalId));
+  const candidates = await candidatesOf(tx, context, unlinked);
+  const ids = await nextIds(deps.pool, table, unlinked.length);
+  const decisions: Decision[] = [];
+  const matched: { readonly one: Unlinked; readonly hubId: HubId }[] = [];
+  const taken = new Map<string, Candidate & { linkedTo: ExternalId }>();
+  for (const [i, one] of unlinked.entries()) {
+    const { incoming, fields } = one;
+    const { externalId } = incoming.record;
+    if (raced.has(externalId)) {
+      decisions.push({ incoming, kind: 'refetch', delayMs: 0, why: 'raced' });
+      continue;
+    }
+    const key = matchKey(entity, fields);
+    const text = key === null ? null : keyText(must(entity.match[key.rule], 'rule'), key);
+    const twin = text === null ? undefined : taken.get(text);
+    const outcome = twin === undefined ? match(candidates[i] ?? []) : ({ kind: 'duplicate', of: twin } as const);
+    if (outcome.kind === 'ambiguous') decisions.push({ incoming, kind: 'ambiguous', candidates: outcome.candidates });
+    else if (outcome.kind === 'duplicate') decisions.push({ incoming, kind: 'duplicate', of: outcome.of });
+    else {
+      const id = outcome.kind === 'one' ? outcome.hubId : (ids?.[i] ?? hubId(deps.ids.uuid()));
+      if (text !== null) taken.set(text, { hubId: id, linkedTo: externalId });
+      if (outcome.kind === 'one') matched.push({ one, hubId: id });
+      else decisions.push(create(context, stages, one, id));
+    }
+  }
+  const unread = matched.map(({ hubId: id }) => id).filter((id) => !context.rows.has(id));
+  for (const [id, row] of await readRows(tx, table, unread, { lock: true })) context.rows.set(id, row);
+  for (const { one, hubId: id } of matched) {
+    const row = must(context.rows.get(id), `hub row ${id}`);
+    decisions.push(upsert(context, stages, one.incoming, { row, link: null, fields: one.fields, nowMs }));
+  }
+  return decisions;
+}
+
+/** By what outbound told, by the key that we left in the record, else by the match rules. */
+async function candidatesOf(tx: Tx, context: BatchContext, unlinked: readonly Unlinked[]): Promise<readonly Candidate[][]> {
+  const { entity, table, mapping } = context;
+  const found: Candidate[][] = unlinked.map(() => []);
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  const named = unlinked.map(({ incoming }) => incoming.belongsTo ?? incoming.record.hubKey).filter((id) => id !== null);
+  const linked = await linksByHub(tx, feed, named);
+  const byRule = new Map<number, { readonly index: number; readonly values: readonly string[] }[]>();
+  for (const [index, { incoming, fields }] of unlinked.entries()) {
+    const id = incoming.belongsTo ?? incoming.record.hubKey;
+    const link = id === null ? undefined : linked.get(id);
+    // A copied record carries the key of its original: then the key proves nothing and the rules decide.
+    if (id !== null && context.rows.has(id) && link?.state !== 'live') {
+      found[index] = [{ hubId: id, linkedTo: null }];
+      continue;
+    }
+    const key = matchKey(entity, fields);
+    if (key === null) continue;
+    const keys = byRule.get(key.rule) ?? [];
+    keys.push({ index, values: key.values });
+    byRule.set(key.rule, keys);
+  }
+  for (const [rule, keys] of byRule) {
+    const candidates = await findCandidates(tx, table, mapping.spoke, must(entity.match[rule], 'rule'), keys.map(({ values }) => values));
+    for (const candidate of candidates) {
+      const index = must(keys[candidate.ord], 'key').index;
+      found[index]?.push({ hubId: candidate.hubId, linkedTo: candidate.linkedTo as ExternalId | null });
+    }
+  }
+  return found;
+}
+
+function create(context: BatchContext, stages: Stages, { incoming, fields }: Unlinked, id: HubId): Decision {
+  const merged = stages.merge({
+    spoke: context.mapping.spoke,
+    fields: context.mapping.fields,
+    hub: null,
+    base: {},
+    observed: fields,
+    hubChangedAtMs: null,
+    spokeChangedAtMs: null,
+  });
+  const { version } = incoming.record;
+  return { ...merged, incoming, kind: 'upsert', hubId: id, row: 'insert', link: 'new', version, hubChangedAtMs: null };
+}
+
+/** Law 8: unusually many deletions at once wait for a person. */
+async function holdMassDelete(
+  deps: InboundDeps,
+  tx: Tx,
+  { mapping }: BatchContext,
+  decisions: readonly Decision[],
+): Promise<readonly Decision[]> {
+  const { absolute, relative } = deps.limits.massDelete;
+  const deletes = decisions.filter((decision) => decision.kind === 'delete').length;
+  if (deletes <= absolute) return decisions;
+  const live = await countLive(tx, { spoke: mapping.spoke, entity: mapping.entity });
+  if (deletes <= live * relative) return decisions;
+  deps.log.warn({ spoke: mapping.spoke, entity: mapping.entity, deletes, live }, 'mass deletion held');
+  return decisions.map((decision) => (decision.kind === 'delete' ? { ...decision, hold: true } : decision));
+}

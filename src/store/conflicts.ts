@@ -1,0 +1,110 @@
+// Owns truespoke.conflict and truespoke.review: what two sides disagreed about, and what a person must decide.
+import type { EntityName, HubId, SpokeName } from '../model/ids.js';
+import type { HubValue, RemoteValue } from '../model/record.js';
+import type { Queryable, Tx } from './pool.js';
+
+export interface ConflictRow {
+  readonly entity: EntityName;
+  readonly hubId: HubId;
+  readonly field: string;
+  readonly spoke: SpokeName;
+  readonly base: HubValue;
+  readonly hub: HubValue;
+  readonly spokeValue: HubValue;
+  readonly remote: RemoteValue;
+  readonly policy: string;
+  readonly winner: 'hub' | 'spoke' | 'both' | 'open';
+  readonly hubAtMs: number | null;
+  readonly spokeAtMs: number | null;
+  readonly trace: string | null;
+}
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+
+/** Keeps both values of each conflict; the same disagreement seen again is kept once. */
+export async function insertConflicts(tx: Tx, rows: readonly ConflictRow[], atMs: number): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query(
+    `insert into truespoke.conflict
+       (at, entity, hub_id, field, spoke, base, hub_value, spoke_value, remote, policy, winner, hub_at, spoke_at, trace, state)
+     select $14::timestamptz, r.entity, r.hub_id, r.field, r.spoke, r.base, r.hub_value, r.spoke_value, r.remote::jsonb,
+            r.policy, r.winner, r.hub_at::timestamptz, r.spoke_at::timestamptz, r.trace,
+            case when r.winner = 'open' then 'open' else 'decided' end
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                   $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
+              as r (entity, hub_id, field, spoke, base, hub_value, spoke_value, remote, policy, winner, hub_at, spoke_at, trace)
+     on conflict do nothing`,
+    [
+      rows.map((row) => row.entity),
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.field),
+      rows.map((row) => row.spoke),
+      rows.map((row) => row.base),
+      rows.map((row) => row.hub),
+      rows.map((row) => row.spokeValue),
+      rows.map((row) => JSON.stringify(row.remote)),
+      rows.map((row) => row.policy),
+      rows.map((row) => row.winner),
+      rows.map((row) => iso(row.hubAtMs)),
+      rows.map((row) => iso(row.spokeAtMs)),
+      rows.map((row) => row.trace),
+      iso(atMs),
+    ],
+  );
+}
+
+/** Fields that wait for a person: nothing of them is pushed until then. */
+export async function openConflictFields(
+  db: Queryable,
+  feed: { readonly spoke: SpokeName; readonly entity: EntityName },
+  ids: readonly HubId[],
+): Promise<Map<HubId, ReadonlySet<string>>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.query({
+    name: 'conflict_open',
+    text: `select hub_id, string_agg(field, chr(31)) as fields from truespoke.conflict
+      where state = 'open' and entity = $2 and spoke = $1 and hub_id = any($3::text[]) group by hub_id`,
+    values: [feed.spoke, feed.entity, ids],
+  });
+  return new Map(rows.map((row) => [row['hub_id'] as HubId, new Set((row['fields'] ?? '').split('\u001f'))]));
+}
+
+export interface Review {
+  readonly kind: 'ambiguous' | 'duplicate' | 'mass_delete' | 'truncate' | 'merged' | 'compliance';
+  readonly spoke: SpokeName | null;
+  readonly entity: EntityName;
+  readonly key: string;
+  readonly evidence: unknown;
+}
+
+/** Opens questions for a person; one that is open already stays as it is, with the newer evidence. */
+export async function openReviews(tx: Tx, rows: readonly Review[], atMs: number): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query(
+    `insert into truespoke.review (kind, spoke, entity, key, evidence, state, opened_at)
+     select r.kind, r.spoke, r.entity, r.key, r.evidence::jsonb, 'open', $6::timestamptz
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as r (kind, spoke, entity, key, evidence)
+     on conflict (kind, coalesce(spoke, ''), entity, key) where state = 'open' do update set evidence = excluded.evidence`,
+    [
+      rows.map((row) => row.kind),
+      rows.map((row) => row.spoke),
+      rows.map((row) => row.entity),
+      rows.map((row) => row.key),
+      rows.map((row) => JSON.stringify(row.evidence)),
+      iso(atMs),
+    ],
+  );
+}
+
+export async function closeReviews(
+  tx: Tx,
+  which: { readonly kinds: readonly Review['kind'][]; readonly spoke: SpokeName; readonly entity: EntityName; readonly keys: readonly string[] },
+  atMs: number,
+): Promise<void> {
+  if (which.keys.length === 0) return;
+  await tx.query(
+    `update truespoke.review set state = 'decided', decided_at = $5::timestamptz
+      where state = 'open' and kind = any($1::text[]) and spoke = $2 and entity = $3 and key = any($4::text[])`,
+    [which.kinds, which.spoke, which.entity, which.keys, iso(atMs)],
+  );
+}

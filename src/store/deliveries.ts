@@ -1,0 +1,315 @@
+// Owns truespoke.delivery: the dirty set, its leases and its states. pending → claimed → sent → settled | unknown.
+// Law 5: what was sent and not answered becomes `unknown`, never pending again, until a read-back has decided.
+import type { EntityName, HubId, SpokeName } from '../model/ids.js';
+import type { RemoteFields, RemoteValue } from '../model/record.js';
+import type { HubFields } from '../model/record.js';
+import type { Queryable, Row, Tx } from './pool.js';
+
+export type DeliveryLane = 0 | 1 | 2;
+export const lane = { interactive: 0, repair: 1, backfill: 2 } as const;
+
+export interface Dirty {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+  readonly hubId: HubId;
+  readonly lane: DeliveryLane;
+  readonly atMs: number;
+  readonly lsn: string | null;
+  readonly trace: string | null;
+  /** Repair: field → what a fresh read of the spoke showed. */
+  readonly observed?: Readonly<Record<string, RemoteValue>> | null;
+  /** Asks a person first (mass deletion, TRUNCATE). */
+  readonly held?: string | null;
+}
+
+/** Marks records dirty: new rows, or a newer generation of those that are waiting or under way. Keys must be distinct. */
+export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query({
+    name: 'delivery_dirty',
+    text: `insert into truespoke.delivery as d
+       (spoke, entity, hub_id, state, generation, lane, dirty_at, lsn, trace, observed, reason)
+     select r.spoke, r.entity, r.hub_id, case when r.held is null then 'pending' else 'held' end, 1, r.lane,
+            r.at::timestamptz, r.lsn::pg_lsn, r.trace, r.observed::jsonb, r.held
+       from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+              as r (spoke, entity, hub_id, lane, at, lsn, trace, observed, held)
+      order by r.spoke, r.entity, r.hub_id
+     on conflict (spoke, entity, hub_id) do update set
+       generation = d.generation + 1, lane = least(d.lane, excluded.lane),
+       dirty_at = greatest(d.dirty_at, excluded.dirty_at), lsn = coalesce(excluded.lsn, d.lsn),
+       trace = coalesce(excluded.trace, d.trace), observed = coalesce(excluded.observed, d.observed),
+       not_before = case when d.state = 'pending' and d.waits_for is null then null else d.not_before end,
+       state = case when d.state = 'pending' and excluded.state = 'held' then 'held' else d.state end`,
+    values: [
+      rows.map((row) => row.spoke),
+      rows.map((row) => row.entity),
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.lane),
+      rows.map((row) => new Date(row.atMs).toISOString()),
+      rows.map((row) => row.lsn),
+      rows.map((row) => row.trace),
+      rows.map((row) => (row.observed === undefined || row.observed === null ? null : JSON.stringify(row.observed))),
+      rows.map((row) => row.held ?? null),
+    ],
+  });
+}
+
+/** What was put on the wire, kept until its outcome is known. */
+export interface Intent {
+  readonly op: 'create' | 'update' | 'delete' | 'undelete';
+  readonly externalId: string | null;
+  readonly fields: RemoteFields;
+  /** The hub values behind it: they become the base once the effect is confirmed. */
+  readonly hub: HubFields;
+  readonly sentAtMs: number;
+}
+
+export interface Claimed {
+  readonly hubId: HubId;
+  readonly generation: number;
+  readonly attempt: number;
+  readonly fence: string;
+  readonly lane: DeliveryLane;
+  readonly dirtyAtMs: number;
+  readonly trace: string | null;
+  readonly observed: Readonly<Record<string, RemoteValue>> | null;
+  readonly intent: Intent | null;
+}
+
+export interface ClaimRequest {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+  readonly state: 'pending' | 'unknown';
+  readonly rows: number;
+  readonly worker: string;
+  readonly nowMs: number;
+  readonly leaseMs: number;
+}
+
+/** Takes due deliveries under a lease and a fencing token. Skips what another worker holds. */
+export async function claim(db: Queryable, request: ClaimRequest): Promise<readonly Claimed[]> {
+  const { rows } = await db.query({
+    name: `delivery_claim_${request.state}`,
+    text: `with due as materialized (
+       select spoke, entity, hub_id from truespoke.delivery
+        where spoke = $1 and entity = $2 and state = '${request.state}' and (not_before is null or not_before <= $4::timestamptz)
+              ${request.state === 'unknown' ? 'and holder is null' : ''}
+        order by lane, dirty_at, hub_id limit $3 for update skip locked),
+     token as materialized (select nextval('truespoke.fence') as fence)
+     update truespoke.delivery d
+        set state = ${request.state === 'pending' ? `'claimed'` : 'd.state'}, holder = $5, fence = token.fence,
+            lease_until = $6::timestamptz, attempt = d.attempt + 1, waits_for = null
+       from due, token
+      where d.spoke = due.spoke and d.entity = due.entity and d.hub_id = due.hub_id
+     returning d.hub_id, d.generation, d.attempt, d.fence, d.lane, d.dirty_at, d.trace, d.observed, d.intent`,
+    values: [
+      request.spoke,
+      request.entity,
+      request.rows,
+      new Date(request.nowMs).toISOString(),
+      request.worker,
+      new Date(request.nowMs + request.leaseMs).toISOString(),
+    ],
+  });
+  return rows.map(toClaimed);
+}
+
+function toClaimed(row: Row): Claimed {
+  const json = <T>(text: string | null | undefined): T | null =>
+    text === null || text === undefined ? null : (JSON.parse(text) as T);
+  return {
+    hubId: row['hub_id'] as HubId,
+    generation: Number(row['generation']),
+    attempt: Number(row['attempt']),
+    fence: row['fence'] ?? '',
+    lane: Number(row['lane']) as DeliveryLane,
+    dirtyAtMs: Date.parse(row['dirty_at'] ?? ''),
+    trace: row['trace'] ?? null,
+    observed: json(row['observed']),
+    intent: json<Intent>(row['intent']),
+  };
+}
+
+interface Feed {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+}
+
+export interface Fenced {
+  readonly hubId: HubId;
+  readonly fence: string;
+}
+
+/** Records what is about to be sent. Returns the rows still ours: only those may go on the wire. */
+export async function markSent(
+  db: Queryable,
+  feed: Feed,
+  rows: readonly (Fenced & { readonly intent: Intent })[],
+): Promise<ReadonlySet<string>> {
+  const result = await db.query({
+    name: 'delivery_sent',
+    text: `update truespoke.delivery d set state = 'sent', intent = r.intent::jsonb
+       from unnest($3::text[], $4::text[], $5::text[]) as r (hub_id, fence, intent)
+      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
+        and d.state in ('claimed', 'sent')
+     returning d.hub_id`,
+    values: [
+      feed.spoke,
+      feed.entity,
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.fence),
+      rows.map((row) => JSON.stringify(row.intent)),
+    ],
+  });
+  return new Set(result.rows.map((row) => row['hub_id'] ?? ''));
+}
+
+/** Locks claimed rows inside the settling transaction. A row that another worker took since is left out (F24). */
+export async function lockClaimed(tx: Tx, feed: Feed, rows: readonly Fenced[]): Promise<ReadonlySet<string>> {
+  const result = await tx.query({
+    name: 'delivery_lock',
+    text: `select d.hub_id from truespoke.delivery d
+       join unnest($3::text[], $4::text[]) as r (hub_id, fence) on d.hub_id = r.hub_id and d.fence = r.fence::bigint
+      where d.spoke = $1 and d.entity = $2 order by d.hub_id for update of d`,
+    values: [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.fence)],
+  });
+  return new Set(result.rows.map((row) => row['hub_id'] ?? ''));
+}
+
+/** Done with these. A row that got a newer generation meanwhile goes back to pending instead. */
+export async function settle(
+  tx: Tx,
+  feed: Feed,
+  rows: readonly { readonly hubId: HubId; readonly generation: number }[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  const values = [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.generation)];
+  await tx.query({
+    name: 'delivery_settle',
+    text: `delete from truespoke.delivery d using unnest($3::text[], $4::bigint[]) as r (hub_id, generation)
+      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.generation = r.generation`,
+    values,
+  });
+  await tx.query({
+    name: 'delivery_again',
+    text: `update truespoke.delivery d
+        set state = 'pending', holder = null, lease_until = null, intent = null, attempt = 0, not_before = null, reason = null
+       from unnest($3::text[], $4::bigint[]) as r (hub_id, generation)
+      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.generation > r.generation`,
+    values,
+  });
+}
+
+export interface Release {
+  readonly hubId: HubId;
+  readonly state: 'pending' | 'unknown' | 'held';
+  readonly notBeforeMs: number | null;
+  readonly reason: string | null;
+  readonly waitsFor: string | null;
+  /** Counts against the attempts of the record; a throttle or a pause does not. */
+  readonly counts: boolean;
+}
+
+/** Gives claimed rows back, to be tried later. `unknown` keeps its intent. */
+export async function release(tx: Queryable, feed: Feed, rows: readonly Release[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query({
+    name: 'delivery_release',
+    text: `update truespoke.delivery d
+        set state = r.state, holder = null, lease_until = null, not_before = r.not_before::timestamptz, reason = r.reason,
+            waits_for = r.waits_for, attempt = d.attempt - case when r.counts then 0 else 1 end,
+            intent = case when r.state = 'unknown' then d.intent end
+       from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
+              as r (hub_id, state, not_before, reason, waits_for, counts)
+      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id`,
+    values: [
+      feed.spoke,
+      feed.entity,
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.state),
+      rows.map((row) => (row.notBeforeMs === null ? null : new Date(row.notBeforeMs).toISOString())),
+      rows.map((row) => row.reason),
+      rows.map((row) => row.waitsFor),
+      rows.map((row) => row.counts),
+    ],
+  });
+}
+
+/** Deliveries that waited for these records may go. */
+export async function releaseWaiting(tx: Tx, spoke: SpokeName, entity: EntityName, ids: readonly HubId[]): Promise<void> {
+  if (ids.length === 0) return;
+  await tx.query({
+    name: 'delivery_wake',
+    text: `update truespoke.delivery set not_before = null, waits_for = null, reason = null, attempt = 0
+      where spoke = $1 and waits_for = any($2::text[]) and state = 'pending'`,
+    values: [spoke, ids.map((id) => `${entity}/${id}`)],
+  });
+}
+
+/** Which of these records have a write of ours under way: what a spoke shows of them now cannot be judged yet. */
+export async function inFlight(tx: Tx, feed: Feed, ids: readonly HubId[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await tx.query({
+    name: 'delivery_in_flight',
+    text: `select hub_id from truespoke.delivery
+      where spoke = $1 and entity = $2 and hub_id = any($3::text[]) and state in ('sent', 'unknown')`,
+    values: [feed.spoke, feed.entity, ids],
+  });
+  return new Set(rows.map((row) => row['hub_id'] ?? ''));
+}
+
+/** When the hub's side of these records was last edited, where a delivery to the spoke is still open. */
+export async function dirtyTimes(tx: Tx, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, number>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await tx.query({
+    name: 'delivery_dirty_times',
+    text: `select hub_id, dirty_at from truespoke.delivery where spoke = $1 and entity = $2 and hub_id = any($3::text[])`,
+    values: [feed.spoke, feed.entity, ids],
+  });
+  return new Map(rows.map((row) => [row['hub_id'] as HubId, Date.parse(row['dirty_at'] ?? '')]));
+}
+
+/** Entities with work that is due, of those given. */
+export async function dueEntities(
+  db: Queryable,
+  spoke: SpokeName,
+  entities: readonly EntityName[],
+  nowMs: number,
+): Promise<readonly { readonly entity: EntityName; readonly pending: boolean; readonly unknown: boolean }[]> {
+  const { rows } = await db.query({
+    name: 'delivery_due_entities',
+    text: `select e.entity,
+        exists (select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = e.entity and d.state = 'pending'
+                   and (d.not_before is null or d.not_before <= $3::timestamptz))::text as pending,
+        exists (select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = e.entity and d.state = 'unknown'
+                   and d.holder is null and (d.not_before is null or d.not_before <= $3::timestamptz))::text as unknown
+       from unnest($2::text[]) with ordinality as e (entity, ord) order by e.ord`,
+    values: [spoke, entities, new Date(nowMs).toISOString()],
+  });
+  return rows.map((row) => ({
+    entity: row['entity'] as EntityName,
+    pending: row['pending'] === 'true',
+    unknown: row['unknown'] === 'true',
+  }));
+}
+
+/** Class of the advisory locks that show which workers live. */
+export const workerLockClass = 0x54535057;
+
+/**
+ * Takes leases back from workers that are gone (their session lock is free) or late. What had been sent is `unknown`.
+ */
+export async function recoverLeases(db: Queryable, nowMs: number): Promise<number> {
+  const { rowCount } = await db.query(
+    `update truespoke.delivery d
+        set state = case d.state when 'claimed' then 'pending' else 'unknown' end, holder = null, lease_until = null,
+            not_before = null
+      where d.state in ('claimed', 'sent', 'unknown') and d.holder is not null
+        and (d.lease_until < $1::timestamptz
+             or not exists (select 1 from pg_locks p where p.locktype = 'advisory' and p.classid = ${workerLockClass}
+                               and p.objid = d.holder::oid and p.objsubid = 2
+                               and p.database = (select oid from pg_database where datname = current_database())))`,
+    [new Date(nowMs).toISOString()],
+  );
+  return rowCount ?? 0;
+}

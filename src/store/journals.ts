@@ -1,0 +1,122 @@
+// Owns truespoke.journal (every captured change) and truespoke.position (how far the slot was made durable).
+// Both are written in the transaction that also marks the deliveries: a position never claims more than was stored.
+import { formatLsn, parseLsn, type Lsn } from '../model/lsn.js';
+import type { EntityName, HubId } from '../model/ids.js';
+import type { HubFields } from '../model/record.js';
+import { quoteName } from './identifier.js';
+import type { Queryable, Tx } from './pool.js';
+
+export interface JournalRow {
+  /** Commit time, ISO 8601. */
+  readonly at: string;
+  readonly commitLsn: string;
+  readonly seq: number;
+  readonly entity: EntityName;
+  readonly hubId: HubId;
+  readonly op: 'insert' | 'update' | 'delete' | 'truncate';
+  readonly origin: string;
+  readonly trace: string | null;
+  readonly before: HubFields | null;
+  readonly after: HubFields | null;
+}
+
+/** Makes the partition of a day (`2026-11-21`). Own statement, outside the journaling transaction. */
+export async function ensureJournalDay(db: Queryable, day: string): Promise<void> {
+  const next = new Date(Date.parse(`${day}T00:00:00Z`) + 86_400_000).toISOString().slice(0, 10);
+  const name = quoteName(`journal_${day.replaceAll('-', '')}`);
+  await db.query(
+    `create table if not exists truespoke.${name} partition of truespoke.journal for values from ('${day}Z') to ('${next}Z')`,
+  );
+}
+
+export async function insertJournal(tx: Tx, epoch: number, rows: readonly JournalRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query({
+    name: 'journal_insert',
+    text: `insert into truespoke.journal (at, epoch, commit_lsn, seq, entity, hub_id, op, origin, trace, before, after)
+     select j.at::timestamptz, $1::int, j.lsn::pg_lsn, j.seq, j.entity, j.hub_id, j.op, j.origin, j.trace,
+            j.before::jsonb, j.after::jsonb
+       from unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+              as j (at, lsn, seq, entity, hub_id, op, origin, trace, before, after)
+     on conflict do nothing`,
+    values: [
+      epoch,
+      rows.map((row) => row.at),
+      rows.map((row) => row.commitLsn),
+      rows.map((row) => row.seq),
+      rows.map((row) => row.entity),
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.op),
+      rows.map((row) => row.origin),
+      rows.map((row) => row.trace),
+      rows.map((row) => (row.before === null ? null : JSON.stringify(row.before))),
+      rows.map((row) => (row.after === null ? null : JSON.stringify(row.after))),
+    ],
+  });
+}
+
+export interface Position {
+  readonly slot: string;
+  /** Counts re-creations of the slot: positions of different epochs do not compare. */
+  readonly epoch: number;
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+  readonly publication: string;
+  readonly publicationOid: number;
+  readonly durableLsn: Lsn;
+}
+
+export async function loadPosition(db: Queryable, slot: string): Promise<Position | null> {
+  const { rows } = await db.query(
+    `select slot, epoch, system_identifier, timeline, publication, publication_oid, durable_lsn
+       from truespoke.position where slot = $1`,
+    [slot],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  return {
+    slot,
+    epoch: Number(row['epoch']),
+    systemIdentifier: row['system_identifier'] ?? '',
+    timeline: Number(row['timeline']),
+    publication: row['publication'] ?? '',
+    publicationOid: Number(row['publication_oid']),
+    durableLsn: parseLsn(row['durable_lsn'] ?? '0/0'),
+  };
+}
+
+/** Pins a new slot: start of an epoch. */
+export async function startEpoch(db: Queryable, position: Position, atMs: number): Promise<void> {
+  await db.query(
+    `insert into truespoke.position
+       (slot, epoch, system_identifier, timeline, publication, publication_oid, durable_lsn, updated_at)
+     values ($1, $2, $3, $4, $5, $6, $7::pg_lsn, $8::timestamptz)
+     on conflict (slot) do update set epoch = excluded.epoch, system_identifier = excluded.system_identifier,
+       timeline = excluded.timeline, publication = excluded.publication, publication_oid = excluded.publication_oid,
+       durable_lsn = excluded.durable_lsn, updated_at = excluded.updated_at`,
+    [
+      position.slot,
+      position.epoch,
+      position.systemIdentifier,
+      position.timeline,
+      position.publication,
+      position.publicationOid,
+      formatLsn(position.durableLsn),
+      new Date(atMs).toISOString(),
+    ],
+  );
+}
+
+/** Moves the durable position. Returns false when another process owns a newer epoch: this one must stop. */
+export async function advancePosition(
+  tx: Tx,
+  at: { readonly slot: string; readonly epoch: number; readonly durableLsn: Lsn; readonly atMs: number },
+): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    name: 'position_advance',
+    text: `update truespoke.position set durable_lsn = greatest(durable_lsn, $3::pg_lsn), updated_at = $4::timestamptz
+            where slot = $1 and epoch = $2::int`,
+    values: [at.slot, at.epoch, formatLsn(at.durableLsn), new Date(at.atMs).toISOString()],
+  });
+  return rowCount === 1;
+}
