@@ -58,7 +58,11 @@ export interface SpokeMapping {
   /** `Contact`; for an embedded child `Order.lineItems`. */
   readonly object: ObjectName;
   /** For an embedded child: the parent's object and the child's name in it. */
-  readonly embedded: { readonly parentEntity: EntityName; readonly parentObject: ObjectName; readonly child: string } | null;
+  readonly embedded: {
+    readonly parentEntity: EntityName;
+    readonly parentObject: ObjectName;
+    readonly child: string;
+  } | null;
   /** Embedded child entities that travel with this object's records. */
   readonly embeds: readonly { readonly child: string; readonly entity: EntityName }[];
   readonly direction: Direction;

@@ -1,0 +1,347 @@
+// Owns the step from checked YAML files to one Mapping: references between files, embedded children, order, circles, digest.
+// Every contradiction is one problem with place, cause and next step; with any problem there is no Mapping at all.
+import { createHash } from 'node:crypto';
+import type { Problem } from '../base/errors.js';
+import { didYouMean } from '../base/suggest.js';
+import { entityName, fieldName, objectName, remotePath, spokeName } from '../model/ids.js';
+import type { EntityName, RemotePath, SpokeName } from '../model/ids.js';
+import type { HubFields, RemoteFields } from '../model/record.js';
+import { compileFields, compileMatch } from './compile-entity.js';
+import { compileField, parentMark } from './compile-field.js';
+import { celValue, compileExpression, type Expression } from './expression.js';
+import type { CreateDefault, Entity, FieldMapping, HubField, Mapping, SpokeMapping } from './mapping.js';
+import { nameProblem } from './names.js';
+import { orderEntities, type Reference } from './order.js';
+import { Reporter, type MappingSource } from './reporter.js';
+import type { DefaultSpec, SpokeSpec } from './schema.js';
+
+export interface CompileOptions {
+  /** Spokes of truespoke.yaml; a mapping that names another one is refused. Absent = not checked. */
+  readonly spokes?: readonly string[] | undefined;
+}
+
+export type Compiled =
+  { readonly ok: true; readonly mapping: Mapping } | { readonly ok: false; readonly problems: readonly Problem[] };
+
+interface Draft extends MappingSource {
+  readonly fields: ReadonlyMap<string, HubField>;
+}
+
+type Drafts = ReadonlyMap<string, Draft>;
+
+export function compileMapping(sources: readonly MappingSource[], options: CompileOptions = {}): Compiled {
+  const reporter = new Reporter();
+  const drafts = draftEntities(sources, reporter);
+  const references: Reference[] = [];
+  const entities = new Map<string, Entity>();
+  for (const draft of drafts.values()) {
+    references.push(...referencesOf(draft, drafts, reporter));
+    const match = compileMatch(draft, draft.fields, reporter);
+    const spokes = new Map<SpokeName, SpokeMapping>();
+    for (const [name, spoke] of Object.entries(draft.spec.spokes)) {
+      if (options.spokes !== undefined && !options.spokes.includes(name)) {
+        reporter.add(
+          draft.source,
+          ['spokes', name],
+          `the spoke '${name}' is not configured`,
+          didYouMean(name, options.spokes),
+          { key: true },
+        );
+      }
+      spokes.set(spokeName(name), compileSpoke(draft, name, spoke, drafts, reporter));
+    }
+    const { table, entity } = draft.spec;
+    const archives = [...spokes.values()].some((spoke) => spoke.delete === 'archive');
+    const adopted =
+      table === undefined ? null : { schema: table.schema ?? 'public', name: table.name, adopted: true, id: table.id };
+    entities.set(entity, {
+      name: entityName(entity),
+      table: adopted ?? { schema: 'hub', name: entity, adopted: false, id: 'id' },
+      fields: [...draft.fields.values()],
+      match,
+      archives,
+      spokes,
+    });
+  }
+  const ordered = orderEntities([...entities.keys()], references);
+  if (ordered.knot !== null) reportKnot(ordered.knot, drafts, reporter);
+  if (reporter.problems.length > 0) return { ok: false, problems: reporter.problems };
+  const inOrder = new Map<EntityName, Entity>();
+  for (const name of ordered.order) {
+    const entity = entities.get(name);
+    if (entity !== undefined) inOrder.set(entity.name, entity);
+  }
+  const deferred = ordered.deferred.map(({ from, field }) => ({ entity: entityName(from), field: fieldName(field) }));
+  return { ok: true, mapping: { entities: inOrder, deferred, digest: digestOf(sources) } };
+}
+
+function draftEntities(sources: readonly MappingSource[], reporter: Reporter): Drafts {
+  const drafts = new Map<string, Draft>();
+  for (const { spec, source } of sources) {
+    const earlier = drafts.get(spec.entity);
+    if (earlier !== undefined) {
+      reporter.add(
+        source,
+        ['entity'],
+        `the entity '${spec.entity}' is already mapped in ${earlier.source.file}`,
+        'one file an entity: merge the two',
+      );
+      continue;
+    }
+    const wrong = nameProblem(spec.entity, 'entity');
+    if (wrong !== null) reporter.add(source, ['entity'], wrong.message, wrong.hint);
+    if (Object.keys(spec.fields).length === 0)
+      reporter.add(source, ['fields'], `the entity '${spec.entity}' has no fields`, 'add at least one');
+    drafts.set(spec.entity, { spec, source, fields: compileFields({ spec, source }, reporter) });
+  }
+  return drafts;
+}
+
+function referencesOf({ spec, source, fields }: Draft, drafts: Drafts, reporter: Reporter): Reference[] {
+  const found: Reference[] = [];
+  for (const field of fields.values()) {
+    if (field.ref === null) continue;
+    if (!drafts.has(field.ref)) {
+      reporter.add(
+        source,
+        ['fields', field.name, 'ref'],
+        `the reference points to an unknown entity '${field.ref}'`,
+        didYouMean(field.ref, [...drafts.keys()]),
+      );
+      continue;
+    }
+    const parent = Object.values(spec.spokes).some((spoke) => remoteOf(spoke.fields[field.name]) === parentMark);
+    found.push({ from: spec.entity, field: field.name, to: field.ref, firm: field.required || parent });
+  }
+  return found;
+}
+
+function remoteOf(given: SpokeSpec['fields'][string] | undefined): string | null {
+  if (typeof given === 'string') return given;
+  return typeof given?.remote === 'string' ? given.remote : null;
+}
+
+function compileSpoke(draft: Draft, name: string, spec: SpokeSpec, drafts: Drafts, reporter: Reporter): SpokeMapping {
+  const { source, fields } = draft;
+  const at = ['spokes', name] as const;
+  const direction = spec.direction ?? 'both';
+  const embedded = embeddingOf(draft, name, spec, drafts, reporter);
+  const compiled: FieldMapping[] = [];
+  for (const [key, given] of Object.entries(spec.fields)) {
+    const field = fields.get(key);
+    if (field === undefined) {
+      reporter.add(
+        source,
+        [...at, 'fields', key],
+        `'${key}' is not a field of ${draft.spec.entity}`,
+        didYouMean(key, [...fields.keys()]),
+        { key: true },
+      );
+      continue;
+    }
+    checkReference(draft, name, field, given, drafts, reporter);
+    const mapping = compileField(field, given, {
+      source,
+      reporter,
+      spoke: name,
+      direction,
+      embedded: embedded !== null,
+    });
+    if (mapping !== null) compiled.push(mapping);
+  }
+  checkWrites(draft, name, compiled, spec, reporter);
+  const where = spec.where === undefined ? null : remoteCondition(spec.where, [...at, 'where'], draft, reporter);
+  const when = spec.when === undefined ? null : hubCondition(spec.when, [...at, 'when'], draft, reporter);
+  const paths = new Set<RemotePath>([
+    ...compiled.flatMap((field) => field.reads),
+    ...(where?.names ?? []).map(remotePath),
+  ]);
+  if (direction === 'in' && spec.create === true)
+    reporter.add(
+      source,
+      [...at, 'create'],
+      "the spoke goes 'in' only, so nothing can be created there",
+      'remove `create`, or change `direction`',
+    );
+  return {
+    entity: entityName(draft.spec.entity),
+    spoke: spokeName(name),
+    object: objectName(spec.object),
+    embedded,
+    embeds: embedsOf(draft.spec.entity, name, spec, drafts),
+    direction,
+    create: spec.create ?? direction !== 'in',
+    fields: compiled,
+    defaults: defaultsOf(spec.defaults ?? {}),
+    delete: spec.delete ?? 'unlink',
+    paths: [...paths],
+    accepts: (remote: RemoteFields) => where === null || where.evaluate(new Map(Object.entries(remote))) === true,
+    wants: (hub: HubFields) => when === null || when.evaluate(celFields(fields, hub)) === true,
+  };
+}
+
+function celFields(
+  fields: ReadonlyMap<string, HubField>,
+  hub: HubFields,
+): ReadonlyMap<string, ReturnType<typeof celValue>> {
+  return new Map([...fields.values()].map((field) => [field.name, celValue(field.type, hub[field.name] ?? null)]));
+}
+
+function remoteCondition(
+  text: string,
+  path: readonly string[],
+  { source }: Draft,
+  reporter: Reporter,
+): Expression | null {
+  return condition(compileExpression(text, { root: 'remote', want: 'bool' }), text, path, source, reporter);
+}
+
+function hubCondition(
+  text: string,
+  path: readonly string[],
+  { source, fields }: Draft,
+  reporter: Reporter,
+): Expression | null {
+  const types = new Map([...fields].map(([name, field]) => [name, field.type]));
+  return condition(compileExpression(text, { root: 'hub', fields: types, want: 'bool' }), text, path, source, reporter);
+}
+
+function condition(
+  result: ReturnType<typeof compileExpression>,
+  text: string,
+  path: readonly string[],
+  source: Draft['source'],
+  reporter: Reporter,
+): Expression | null {
+  if (result.ok) return result.expression;
+  reporter.add(source, path, result.message, result.hint ?? `see the expression: ${text}`);
+  return null;
+}
+
+/** `Order.lineItems`: the parent is the entity that the '@parent' reference points to, mapped to `Order` in the same spoke. */
+function embeddingOf(
+  draft: Draft,
+  name: string,
+  spec: SpokeSpec,
+  drafts: Drafts,
+  reporter: Reporter,
+): SpokeMapping['embedded'] {
+  const dot = spec.object.indexOf('.');
+  if (dot < 0) return null;
+  const [parentObject, child] = [spec.object.slice(0, dot), spec.object.slice(dot + 1)];
+  const report = (message: string, hint: string): void =>
+    reporter.add(draft.source, ['spokes', name, 'object'], message, hint);
+  const marks = Object.keys(spec.fields).filter((key) => remoteOf(spec.fields[key]) === parentMark);
+  const parent = marks.length === 1 ? draft.fields.get(marks[0] ?? '')?.ref : undefined;
+  if (marks.length !== 1 || parent === undefined || parent === null) {
+    report(
+      `'${spec.object}' is embedded, so exactly one reference must be mapped to '@parent'; found ${marks.length}`,
+      `write <reference>: '@parent' under fields`,
+    );
+    return null;
+  }
+  const parentSpec = drafts.get(parent)?.spec.spokes[name];
+  if (parentSpec?.object !== parentObject) {
+    report(
+      `'${spec.object}' is embedded in ${parentObject}, but '${parent}' is not mapped to ${parentObject} in ${name}`,
+      `map '${parent}' there, or correct the object`,
+    );
+  }
+  if (child.includes('.')) report('a child of an embedded child is not supported', 'map the inner list as json');
+  return { parentEntity: entityName(parent), parentObject: objectName(parentObject), child };
+}
+
+function embedsOf(entity: string, name: string, spec: SpokeSpec, drafts: Drafts): SpokeMapping['embeds'] {
+  const children: { child: string; entity: EntityName }[] = [];
+  for (const draft of drafts.values()) {
+    const other = draft.spec.spokes[name];
+    if (other === undefined || !other.object.startsWith(`${spec.object}.`)) continue;
+    const mark = Object.keys(other.fields).find((key) => remoteOf(other.fields[key]) === parentMark);
+    if (mark === undefined || draft.fields.get(mark)?.ref !== entity) continue;
+    children.push({ child: other.object.slice(spec.object.length + 1), entity: entityName(draft.spec.entity) });
+  }
+  return children;
+}
+
+/** An id can be translated only where the entity pointed to is mapped as well. */
+function checkReference(
+  draft: Draft,
+  name: string,
+  field: HubField,
+  given: SpokeSpec['fields'][string],
+  drafts: Drafts,
+  reporter: Reporter,
+): void {
+  if (field.ref === null || !drafts.has(field.ref) || remoteOf(given) === parentMark) return;
+  if (drafts.get(field.ref)?.spec.spokes[name] !== undefined) return;
+  const message = `the ids of '${field.ref}' cannot be translated for ${name}: that entity is not mapped there`;
+  reporter.add(
+    draft.source,
+    ['spokes', name, 'fields', field.name],
+    message,
+    `map '${field.ref}' in ${name}, or leave '${field.name}' out here`,
+  );
+}
+
+function checkWrites(
+  draft: Draft,
+  name: string,
+  fields: readonly FieldMapping[],
+  spec: SpokeSpec,
+  reporter: Reporter,
+): void {
+  const writers = new Map<string, string>();
+  for (const { field, writes } of fields) {
+    for (const path of writes) {
+      const other = writers.get(path);
+      if (other !== undefined && other !== field.name) {
+        reporter.add(
+          draft.source,
+          ['spokes', name, 'fields', field.name],
+          `'${field.name}' and '${other}' both write ${path}`,
+          'give one of them direction: in',
+        );
+      }
+      writers.set(path, field.name);
+    }
+  }
+  for (const path of Object.keys(spec.defaults ?? {})) {
+    const writer = writers.get(path);
+    if (writer === undefined) continue;
+    reporter.add(
+      draft.source,
+      ['spokes', name, 'defaults', path],
+      `${path} has a default, but '${writer}' writes it`,
+      'keep one of the two',
+    );
+  }
+}
+
+function defaultsOf(defaults: Readonly<Record<string, DefaultSpec>>): Readonly<Record<RemotePath, CreateDefault>> {
+  return Object.fromEntries(Object.entries(defaults).map(([path, given]) => [path, defaultOf(given)]));
+}
+
+function defaultOf(given: DefaultSpec): CreateDefault {
+  if (typeof given !== 'object' || given === null) return { kind: 'literal', value: given };
+  if ('literal' in given) return { kind: 'literal', value: given.literal };
+  return { kind: 'find', object: objectName(given.find.object), key: { ...given.find.key } };
+}
+
+function reportKnot(knot: readonly Reference[], drafts: Drafts, reporter: Reporter): void {
+  const [first] = knot;
+  const draft = first === undefined ? undefined : drafts.get(first.from);
+  if (first === undefined || draft === undefined) return;
+  const circle = knot.map(({ from, field }) => `${from}.${field}`).join(' → ');
+  reporter.add(
+    draft.source,
+    ['fields', first.field],
+    `a circle of required references: ${circle}`,
+    'make one of them optional (required: false)',
+  );
+}
+
+/** Independent of comments, spacing and the order of files. */
+function digestOf(sources: readonly MappingSource[]): string {
+  const specs = sources.map(({ spec }) => spec).sort((a, b) => (a.entity < b.entity ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(specs)).digest('hex');
+}
