@@ -58,6 +58,7 @@ function stageOf(step: ViaStep, field: LensField, pathCount: number, report: Rep
     return kind === 'date' ? stages.date(options) : stages.timestamp(options);
   }
   if (step.tags !== undefined) return stages.tags(step.tags);
+  if (step['null-as'] !== undefined) return stages.nullAs(step['null-as']);
   if (step.prefix !== undefined) return stages.prefix(step.prefix);
   return stages.join({ separator: step.join?.separator ?? ' ', paths: pathCount });
 }

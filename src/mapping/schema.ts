@@ -83,6 +83,12 @@ const viaObject = z
     date: zone.optional(),
     timestamp: zone.optional(),
     tags: z.strictObject({ separator: z.string().min(1).max(5).optional() }).optional(),
+    'null-as': z
+      .string()
+      .min(1)
+      .max(80)
+      .optional()
+      .describe('The word that stands for nothing where the spoke wants something'),
     prefix: z.string().min(1).max(200).optional(),
     join: z.strictObject({ separator: z.string().min(1).max(5).optional() }).optional(),
   })

@@ -221,6 +221,18 @@ export function prefix(fixed: string): Stage {
   );
 }
 
+/** For a field that the spoke insists on and the hub may lack: nothing ↔ a fixed word. */
+export function nullAs(word: string): Stage {
+  const check = (value: RemoteValue): RemoteValue => {
+    if (value !== null && typeof value !== 'string')
+      throw new BadValue('not_text', `null-as expects text, got ${kindOf(value)}`);
+    return value;
+  };
+  const get = (value: RemoteValue): RemoteValue => (check(value) === word ? null : value);
+  const put = (value: RemoteValue): RemoteValue => (check(value) === null || value === '' ? word : value);
+  return { name: 'null-as', types: text, losses: [`'' and ${quoteShort(word)} become null`], get, put };
+}
+
 /** Several remote texts, one hub text: first and last name. Split at the first separator; the last path takes the rest. */
 export function join(options: { readonly separator: string; readonly paths: number }): Stage {
   const { separator, paths } = options;
