@@ -1,0 +1,33 @@
+// Owns what all commands share: the common options, how a result is printed, and how an action reports its exit code.
+import type { Command } from 'commander';
+import type { ExitCode } from '../base/errors.js';
+import type { Io } from './io.js';
+import { paintFor, type Paint } from './render.js';
+
+/** Understood by every command. */
+export interface Common {
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  /** Path of truespoke.yaml, as given. */
+  readonly config: string;
+}
+
+/** Where a command's outcome goes: commander's actions return nothing, the program wants a code. */
+export interface Frame {
+  readonly io: Io;
+  code: ExitCode;
+}
+
+/** Adds itself to the program. */
+export type Register = (program: Command, frame: Frame) => void;
+
+/** One JSON value on a line for programs, or text for people; never both. */
+export function print(io: Io, options: Common, result: unknown, text: (paint: Paint) => string): void {
+  io.out.write(options.json === true ? `${JSON.stringify(result)}\n` : `${text(paintFor(io.out, io.env))}\n`);
+}
+
+/** Help text with examples: what a person copies first. */
+export function examples(lines: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...lines.map(([command]) => command.length));
+  return `\nExamples:\n${lines.map(([command, meaning]) => `  $ ${command.padEnd(width)}  ${meaning}`).join('\n')}`;
+}

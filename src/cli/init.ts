@@ -1,0 +1,79 @@
+// Owns `truespoke init`: the first files of a project. Never overwrites: what is there stays and is named.
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { ConfigError, type ExitCode } from '../base/errors.js';
+import { examples, print, type Common, type Frame } from './command.js';
+import type { Io } from './io.js';
+import { mappingsFolder } from './package-files.js';
+import { starterConfig, starterEnvironment } from './starter.js';
+
+export interface Initialised {
+  readonly folder: string;
+  /** Relative to the folder. */
+  readonly written: readonly string[];
+  readonly kept: readonly string[];
+}
+
+export async function execute(folder: string, options: Common, io: Io): Promise<ExitCode> {
+  const result = await initialise(resolve(io.cwd, folder));
+  const at = relative(io.cwd, result.folder);
+  print(io, options, result, (paint) =>
+    [
+      ...result.written.map((file) => `${paint.green('written')}  ${join(at, file)}`),
+      ...result.kept.map((file) => `${paint.dim('kept')}     ${join(at, file)}`),
+      '',
+      'Next: copy .env.example to .env and fill it in, edit truespoke.yaml, then run `truespoke check`.',
+    ].join('\n'),
+  );
+  return 0;
+}
+
+export async function initialise(folder: string): Promise<Initialised> {
+  const mappings = (await readdir(mappingsFolder)).filter((name) => /\.(yaml|json)$/.test(name)).sort();
+  const files: (readonly [string, string])[] = [
+    ['truespoke.yaml', starterConfig],
+    ['.env.example', starterEnvironment],
+  ];
+  for (const name of mappings) files.push([join('mappings', name), await readFile(join(mappingsFolder, name), 'utf8')]);
+  const written: string[] = [];
+  const kept: string[] = [];
+  try {
+    await mkdir(join(folder, 'mappings'), { recursive: true });
+    for (const [name, text] of files) ((await writeNew(join(folder, name), text)) ? written : kept).push(name);
+  } catch (cause) {
+    throw new ConfigError({
+      code: 'cannot_write',
+      message: `${folder} cannot be written to (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`,
+      hint: 'Choose another folder, or make this one writable.',
+      cause,
+    });
+  }
+  return { folder, written, kept };
+}
+
+async function writeNew(path: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(path, text, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+export function register(program: Command, frame: Frame): void {
+  program
+    .command('init [folder]')
+    .description('write truespoke.yaml, starter mappings and .env.example; nothing is overwritten')
+    .addHelpText(
+      'after',
+      examples([
+        ['truespoke init', 'in this folder'],
+        ['truespoke init acme', 'in the folder acme'],
+      ]),
+    )
+    .action(async (folder: string | undefined, _options: unknown, command: Command) => {
+      frame.code = await execute(folder ?? '.', command.optsWithGlobals<Common>(), frame.io);
+    });
+}

@@ -1,0 +1,14 @@
+// Owns where the files that ship beside the code stand: the same from src/ and from dist/.
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+export const mappingsFolder = join(root, 'mappings');
+export const migrationsFolder = join(root, 'migrations');
+
+export function version(): string {
+  const { version: text } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  return text;
+}
