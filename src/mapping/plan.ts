@@ -24,10 +24,12 @@ export interface CatalogueTable {
   readonly indexes: readonly string[];
   /** Constraint names of foreign keys. */
   readonly foreignKeys: readonly string[];
+  /** Names of check constraints. */
+  readonly checks: readonly string[];
 }
 
 export interface PlanStep {
-  readonly kind: 'create schema' | 'create table' | 'add column' | 'add key' | 'add index';
+  readonly kind: 'create schema' | 'create table' | 'add column' | 'replace check' | 'add key' | 'add index';
   /** What the step is for, for people. */
   readonly reason: string;
   readonly sql: string;
@@ -102,6 +104,8 @@ function createTable(entity: Entity, idType: (name: string) => string): PlanStep
   const columns = entity.fields.map((field) => `  ${columnDefinition(field, idType)}`);
   const lines = ['  id uuid primary key default truespoke.uuid_v7()', ...columns];
   if (entity.archives) lines.push('  deleted_at timestamptz');
+  const checks = entity.fields.flatMap((field) => checksOf(entity, field));
+  lines.push(...checks.map(({ name, condition }) => `  constraint ${quoteName(name)} check (${condition})`));
   return {
     kind: 'create table',
     reason: `entity ${entity.name}`,
@@ -110,12 +114,29 @@ function createTable(entity: Entity, idType: (name: string) => string): PlanStep
 }
 
 function columnDefinition(field: HubField, idType: (name: string) => string): string {
-  const checks: string[] = [];
-  if (field.required) checks.push(' not null');
-  const name = quoteName(field.name);
-  if (field.maxLength !== null) checks.push(` check (char_length(${name}) <= ${field.maxLength})`);
-  if (field.values !== null) checks.push(` check (${name} in (${field.values.map(quoteText).join(', ')}))`);
-  return `${name} ${typeOf(field, idType)}${checks.join('')}`;
+  const notNull = field.required ? ' not null' : '';
+  return `${quoteName(field.name)} ${typeOf(field, idType)}${notNull}`;
+}
+
+interface Check {
+  readonly name: string;
+  readonly condition: string;
+}
+
+/** The name carries a digest of the rule: an edit of the mapping is seen by the name alone. */
+function checksOf(entity: Entity, field: HubField): readonly Check[] {
+  const column = quoteName(field.name);
+  const rules: (readonly [string, string])[] = [];
+  if (field.maxLength !== null) rules.push(['max', `char_length(${column}) <= ${field.maxLength}`]);
+  if (field.values !== null) rules.push(['values', `${column} in (${field.values.map(quoteText).join(', ')})`]);
+  return rules.map(([kind, condition]) => {
+    const digest = createHash('sha256').update(condition).digest('hex').slice(0, 8);
+    return { name: `${checkPrefix(entity, field, kind)}${digest}`, condition };
+  });
+}
+
+function checkPrefix(entity: Entity, field: HubField, kind: string): string {
+  return `${shortened(`${entity.table.name}_${field.name}`, 63 - kind.length - 10)}_${kind}_`;
 }
 
 function typeOf(field: HubField, idType: (name: string) => string): string {
@@ -180,6 +201,7 @@ function compareTable(
       });
   }
   if (entity.table.adopted) return;
+  findings.steps.push(...entity.fields.flatMap((field) => checkSteps(entity, field, table)));
   const known = new Set<string>([entity.table.id, 'deleted_at', ...entity.fields.map((field) => field.name)]);
   for (const column of table.columns) {
     if (!known.has(column.name))
@@ -195,10 +217,38 @@ function addColumn(entity: Entity, field: HubField, idType: (name: string) => st
   return { kind: 'add column', reason: `${entity.name}.${field.name}`, sql };
 }
 
+/** Rules of the mapping that the table does not have yet; an older form of the same rule goes in the same statement. */
+function checkSteps(entity: Entity, field: HubField, table: CatalogueTable): PlanStep[] {
+  const wanted = checksOf(entity, field);
+  const ours = ['max', 'values'].map((kind) => checkPrefix(entity, field, kind));
+  const stale = table.checks.filter((name) => {
+    const prefix = ours.find((candidate) => name.startsWith(candidate));
+    return (
+      prefix !== undefined &&
+      /^[0-9a-f]{8}$/.test(name.slice(prefix.length)) &&
+      !wanted.some((check) => check.name === name)
+    );
+  });
+  const added = wanted.filter((check) => !table.checks.includes(check.name));
+  const parts = [
+    ...stale.map((name) => `drop constraint ${quoteName(name)}`),
+    // Not valid: rows that are there already stay as they are, new values are checked.
+    ...added.map(({ name, condition }) => `add constraint ${quoteName(name)} check (${condition}) not valid`),
+  ];
+  if (parts.length === 0) return [];
+  return [
+    {
+      kind: 'replace check',
+      reason: `values of ${entity.name}.${field.name}`,
+      sql: `alter table ${tableName(entity)} ${parts.join(', ')}`,
+    },
+  ];
+}
+
 const aliases: Readonly<Record<string, string>> = { timestamptz: 'timestamp with time zone' };
 /** Types of adopted tables whose text form is the one of the field type. */
 const adoptable: Readonly<Record<HubField['type'], RegExp>> = {
-  text: /^(text|character varying|character|citext|uuid|inet|name|xml|bpchar)(\(\d+\))?$|^[^ ]*\w+$/,
+  text: /^(?!(smallint|integer|bigint|numeric|real|double|boolean|date|time|json|bytea|money)).*(?<!\[\])$/,
   integer: /^(smallint|integer|bigint|numeric(\(\d+,0\))?)$/,
   decimal: /^(numeric(\(\d+,\d+\))?|smallint|integer|bigint|real|double precision)$/,
   boolean: /^boolean$/,
@@ -256,11 +306,14 @@ function indexesOf(entity: Entity, table: CatalogueTable | undefined): PlanStep[
   });
 }
 
-/** Postgres cuts names at 63 bytes without a word; ours stay apart. */
 function constraintName(table: string, column: string, kind: string): string {
-  const name = `${table}_${column}_${kind}`;
-  if (name.length <= 63) return name;
-  return `${name.slice(0, 50)}_${createHash('sha256').update(name).digest('hex').slice(0, 8)}_${kind}`.slice(0, 63);
+  return `${shortened(`${table}_${column}`, 62 - kind.length)}_${kind}`;
+}
+
+/** Postgres cuts names at 63 bytes without a word; ours stay apart. */
+function shortened(name: string, length: number): string {
+  if (name.length <= length) return name;
+  return `${name.slice(0, length - 9)}_${createHash('sha256').update(name).digest('hex').slice(0, 8)}`;
 }
 
 function missing(entity: Entity): Problem {
