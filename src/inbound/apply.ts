@@ -19,6 +19,7 @@ import { emptyTally, type Decision, type DecisionOf, type Tally } from './decisi
 export interface ApplyOptions {
   readonly trace: string;
   readonly nowMs: number;
+  readonly lane: 'interactive' | 'backfill';
   /** How long a child waits for its parent before a person is asked. */
   readonly waitMs: number;
 }
@@ -35,7 +36,8 @@ export async function apply(
   const upserts = of('upsert');
   const deletes = of('delete');
   const touchesHub = upserts.some((upsert) => upsert.row !== 'update' || Object.keys(upsert.set).length > 0);
-  if (touchesHub || deletes.length > 0) await markOrigin(tx, { origin: feed.spoke, trace: options.trace });
+  if (touchesHub || deletes.length > 0)
+    await markOrigin(tx, { origin: feed.spoke, trace: options.trace, lane: options.lane });
 
   const tally = emptyTally();
   await writeUpserts(tx, context, upserts, options, tally);
@@ -63,7 +65,12 @@ export async function apply(
   );
   // The hub's deletion is on its way out; make sure that it is, whatever became of the delivery.
   const overruled = of('ignore').filter((decision) => decision.why === 'deleted_in_hub');
-  await pushBack(tx, feed, overruled.map(({ incoming }) => context.links.get(incoming.record.externalId)?.hubId), options);
+  await pushBack(
+    tx,
+    feed,
+    overruled.map(({ incoming }) => context.links.get(incoming.record.externalId)?.hubId),
+    options,
+  );
   tally.unchanged += of('ignore').length;
   return tally;
 }
@@ -85,13 +92,22 @@ async function writeUpserts(
   const changing = (upsert: DecisionOf<'upsert'>): boolean => Object.keys(upsert.set).length > 0;
   const inserts = upserts.filter((upsert) => upsert.row === 'insert');
   const updates = upserts.filter((upsert) => upsert.row !== 'insert' && changing(upsert));
-  const change = ({ hubId, set }: DecisionOf<'upsert'>): { id: HubId; fields: typeof set } => ({ id: hubId, fields: set });
+  const change = ({ hubId, set }: DecisionOf<'upsert'>): { id: HubId; fields: typeof set } => ({
+    id: hubId,
+    fields: set,
+  });
 
   const inserted = await insertRows(tx, table, inserts.map(change));
   const updated = await updateRows(tx, table, updates.map(change), context.rows);
-  await archiveRows(tx, table, upserts.filter((upsert) => upsert.row === 'unarchive').map(({ hubId }) => hubId), null);
+  await archiveRows(
+    tx,
+    table,
+    upserts.filter((upsert) => upsert.row === 'unarchive').map(({ hubId }) => hubId),
+    null,
+  );
 
-  const held = (upsert: DecisionOf<'upsert'>): HubRow | undefined => inserted.get(upsert.hubId) ?? updated.get(upsert.hubId);
+  const held = (upsert: DecisionOf<'upsert'>): HubRow | undefined =>
+    inserted.get(upsert.hubId) ?? updated.get(upsert.hubId);
   const linking = upserts.filter(
     (upsert) =>
       upsert.link !== 'keep' || Object.keys(upsert.base).length > 0 || upsert.version > versionOf(context, upsert),
@@ -110,7 +126,12 @@ async function writeUpserts(
     options.nowMs,
   );
   await writeConflicts(tx, feed, upserts, options);
-  await pushBack(tx, feed, upserts.filter((upsert) => upsert.push).map(({ hubId }) => hubId), options);
+  await pushBack(
+    tx,
+    feed,
+    upserts.filter((upsert) => upsert.push).map(({ hubId }) => hubId),
+    options,
+  );
   const fresh = upserts.filter((upsert) => upsert.link !== 'keep').map(({ hubId }) => hubId);
   await releaseWaiting(tx, feed.spoke, feed.entity, fresh);
 
@@ -145,22 +166,20 @@ async function writeConflicts(
   options: ApplyOptions,
 ): Promise<void> {
   const rows = upserts.flatMap((upsert) =>
-    upsert.conflicts.map(
-      (conflict): ConflictRow => ({
-        ...feed,
-        hubId: upsert.hubId,
-        field: conflict.field,
-        base: conflict.base,
-        hub: conflict.hub,
-        spokeValue: conflict.spoke,
-        remote: conflict.remote,
-        policy: conflict.policy,
-        winner: conflict.winner,
-        hubAtMs: upsert.hubChangedAtMs,
-        spokeAtMs: versionMs(upsert.version),
-        trace: options.trace,
-      }),
-    ),
+    upsert.conflicts.map((conflict): ConflictRow => ({
+      ...feed,
+      hubId: upsert.hubId,
+      field: conflict.field,
+      base: conflict.base,
+      hub: conflict.hub,
+      spokeValue: conflict.spoke,
+      remote: conflict.remote,
+      policy: conflict.policy,
+      winner: conflict.winner,
+      hubAtMs: upsert.hubChangedAtMs,
+      spokeAtMs: versionMs(upsert.version),
+      trace: options.trace,
+    })),
   );
   await insertConflicts(tx, rows, options.nowMs);
 }
@@ -177,7 +196,7 @@ async function pushBack(
     distinct.map((hubId) => ({
       ...feed,
       hubId,
-      lane: lane.interactive,
+      lane: lane[options.lane],
       atMs: options.nowMs,
       lsn: formatLsn(zeroLsn),
       trace: options.trace,
@@ -235,19 +254,27 @@ async function writeMoves(
   tally: Tally,
 ): Promise<void> {
   const free = moves.filter((move) => !move.survivorLinked);
-  await relink(tx, feed, free.map(({ incoming, to }) => ({ from: incoming.record.externalId, to })), options.nowMs);
+  await relink(
+    tx,
+    feed,
+    free.map(({ incoming, to }) => ({ from: incoming.record.externalId, to })),
+    options.nowMs,
+  );
   const taken = moves.filter((move) => move.survivorLinked);
-  await buryLinks(tx, feed, taken.map(({ incoming }) => incoming.record.externalId), options.nowMs);
+  await buryLinks(
+    tx,
+    feed,
+    taken.map(({ incoming }) => incoming.record.externalId),
+    options.nowMs,
+  );
   await openReviews(
     tx,
-    taken.map(
-      (move): Review => ({
-        ...feed,
-        kind: 'merged',
-        key: move.incoming.record.externalId,
-        evidence: { hubId: move.hubId, survivor: move.to },
-      }),
-    ),
+    taken.map((move): Review => ({
+      ...feed,
+      kind: 'merged',
+      key: move.incoming.record.externalId,
+      evidence: { hubId: move.hubId, survivor: move.to },
+    })),
     options.nowMs,
   );
   tally.linked += free.length;

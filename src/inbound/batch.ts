@@ -32,7 +32,8 @@ export function dedupe(batch: readonly Incoming[]): readonly Incoming[] {
   const newest = new Map<ExternalId, Incoming>();
   for (const incoming of batch) {
     const seen = newest.get(incoming.record.externalId);
-    if (seen === undefined || incoming.record.version >= seen.record.version) newest.set(incoming.record.externalId, incoming);
+    if (seen === undefined || incoming.record.version >= seen.record.version)
+      newest.set(incoming.record.externalId, incoming);
   }
   return [...newest.values()];
 }
@@ -50,7 +51,9 @@ export async function loadBatch(
   const refs = batch.flatMap(({ record, parent }) => refsOf(mapping, record, parent));
   const resolved = await resolveExternal(tx, mapping.spoke, refs);
   const hubIds = [...new Set([...links.values()].map((link) => link.hubId))];
-  const claimed = batch.flatMap(({ record, belongsTo }) => [belongsTo, record.hubKey].filter((id) => id !== undefined && id !== null));
+  const claimed = batch.flatMap(({ record, belongsTo }) =>
+    [belongsTo, record.hubKey].filter((id) => id !== undefined && id !== null),
+  );
   const rows = await readRows(tx, table, validIds(table, [...new Set([...hubIds, ...claimed])]), { lock: true });
   return {
     mapping,

@@ -29,7 +29,12 @@ export interface Unlinked {
   readonly fields: ObservedFields;
 }
 
-export function decide(context: BatchContext, stages: Stages, rules: DecideRules, incoming: Incoming): Decision | Unlinked {
+export function decide(
+  context: BatchContext,
+  stages: Stages,
+  rules: DecideRules,
+  incoming: Incoming,
+): Decision | Unlinked {
   const { record } = incoming;
   const link = context.links.get(record.externalId);
   if (link !== undefined && context.busy.has(link.hubId)) {
@@ -83,13 +88,31 @@ function decideDeleted(context: BatchContext, incoming: Incoming, link: Link | u
   }
   if (record.mergedInto !== null) {
     const survivor = context.links.get(record.mergedInto);
-    return { incoming, kind: 'moved', hubId: link.hubId, to: record.mergedInto, survivorLinked: survivor !== undefined };
+    return {
+      incoming,
+      kind: 'moved',
+      hubId: link.hubId,
+      to: record.mergedInto,
+      survivorLinked: survivor !== undefined,
+    };
   }
-  return { incoming, kind: 'delete', hubId: link.hubId, hold: false, loses: context.rows.get(link.hubId)?.fields ?? null };
+  return {
+    incoming,
+    kind: 'delete',
+    hubId: link.hubId,
+    hold: false,
+    loses: context.rows.get(link.hubId)?.fields ?? null,
+  };
 }
 
 /** The record is back: the same link lives again (F103), with the row it had. */
-function revive(context: BatchContext, stages: Stages, incoming: Incoming, link: Link, fields: ObservedFields): Decision {
+function revive(
+  context: BatchContext,
+  stages: Stages,
+  incoming: Incoming,
+  link: Link,
+  fields: ObservedFields,
+): Decision {
   const row = context.rows.get(link.hubId);
   const merged = stages.merge({
     spoke: context.mapping.spoke,

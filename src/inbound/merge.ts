@@ -123,7 +123,9 @@ function winnerOf(input: MergeInput, field: HubField, hub: HubValue, spoke: HubV
     case 'union': // a type that has no union falls back to the later edit
     case 'delta':
     case 'latest':
-      return (input.spokeChangedAtMs ?? 0) > (input.hubChangedAtMs ?? 0) && input.hubChangedAtMs !== null ? 'spoke' : 'hub';
+      return (input.spokeChangedAtMs ?? 0) > (input.hubChangedAtMs ?? 0) && input.hubChangedAtMs !== null
+        ? 'spoke'
+        : 'hub';
     default:
       return policy satisfies never;
   }

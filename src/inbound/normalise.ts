@@ -81,17 +81,14 @@ export function normalise(
 }
 
 /** External ids that `normalise` will ask for, so that they can be resolved for a whole batch in one query. */
-export function refsOf(
-  mapping: SpokeMapping,
-  record: RemoteRecord,
-  parent: ExternalId | null,
-): readonly Missing[] {
+export function refsOf(mapping: SpokeMapping, record: RemoteRecord, parent: ExternalId | null): readonly Missing[] {
   const refs: Missing[] = [];
   for (const field of mapping.fields) {
     const { ref } = field.field;
     if (ref === null) continue;
     const target = field.fromParent ? parent : readsOf(field, record)?.[0];
-    if (target !== null && target !== undefined && target !== '') refs.push({ entity: ref, externalId: externalId(String(target)) });
+    if (target !== null && target !== undefined && target !== '')
+      refs.push({ entity: ref, externalId: externalId(String(target)) });
   }
   return refs;
 }

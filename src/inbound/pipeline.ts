@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
 import type { Ids } from '../base/random.js';
 import { must } from '../base/assert.js';
-import type { Entity, Mapping, SpokeMapping } from '../mapping/mapping.js';
+import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { hubId, type EntityName, type ExternalId, type HubId, type ObjectName, type SpokeName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
 import { findCandidates, lockMatching, nextIds, readChildren, readRows, type HubTable } from '../store/hub.js';
@@ -41,6 +41,8 @@ export interface Page {
   readonly object: ObjectName;
   readonly records: readonly RemoteRecord[];
   readonly evidence: Evidence;
+  /** Backfill pages yield to live edits on their way out. */
+  readonly lane: 'interactive' | 'backfill';
   /** Deletions in it were approved by a person. */
   readonly approved?: boolean;
   /** Records that outbound found to be a certain hub record. */
@@ -187,7 +189,12 @@ async function processBatch(
   }
   decided.push(...(await matchAll(deps, tx, context, stages, unlinked, nowMs)));
   const decisions = page.approved === true ? decided : await holdMassDelete(deps, tx, context, decided);
-  const tally = await apply(tx, context, decisions, { trace, nowMs, waitMs: deps.limits.referenceWaitMs });
+  const tally = await apply(tx, context, decisions, {
+    trace,
+    nowMs,
+    lane: page.lane,
+    waitMs: deps.limits.referenceWaitMs,
+  });
   for (const { child, entity: childEntity } of mapping.embeds) {
     const childMapping = deps.mapping.entities.get(childEntity)?.spokes.get(mapping.spoke);
     if (childMapping === undefined || childMapping.direction === 'out') continue;
@@ -217,7 +224,10 @@ async function childrenOf(
     for (const one of children) {
       present.add(one.externalId);
       // An embedded child changes when its parent does.
-      incoming.push({ record: one.version === '' ? { ...one, version: record.version } : one, parent: record.externalId });
+      incoming.push({
+        record: one.version === '' ? { ...one, version: record.version } : one,
+        parent: record.externalId,
+      });
     }
   }
   const field = parentField(mapping);
@@ -226,12 +236,17 @@ async function childrenOf(
   // A present list is complete: a linked child that it lacks is gone.
   const known = await readChildren(tx, table, field, [...complete.keys()]);
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  const links = await linksByHub(tx, feed, [...known.values()].flat().map((row) => row.id));
+  const links = await linksByHub(
+    tx,
+    feed,
+    [...known.values()].flat().map((row) => row.id),
+  );
   for (const [parentId, rows] of known) {
     const parent = must(complete.get(parentId), 'parent');
     for (const row of rows) {
       const link = links.get(row.id);
-      if (link?.state === 'live' && !present.has(link.externalId)) incoming.push(goneChild(mapping, parent, link.externalId));
+      if (link?.state === 'live' && !present.has(link.externalId))
+        incoming.push(goneChild(mapping, parent, link.externalId));
     }
   }
   return incoming;
@@ -266,9 +281,13 @@ async function matchAll(
   await lockMatching(tx, entity.name);
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
   // Another transaction may have linked some of them while we waited for the lock.
-  const raced = await linksByExternal(tx, feed, unlinked.map(({ incoming }) => incoming.record.externalId));
+  const raced = await linksByExternal(
+    tx,
+    feed,
+    unlinked.map(({ incoming }) => incoming.record.externalId),
+  );
   const candidates = await candidatesOf(tx, context, unlinked);
-  const ids = await nextIds(deps.pool, table, unlinked.length);
+  const ids = await nextIds(tx, table, unlinked.length);
   const decisions: Decision[] = [];
   const matched: { readonly one: Unlinked; readonly hubId: HubId }[] = [];
   const taken = new Map<string, Candidate & { linkedTo: ExternalId }>();
@@ -302,11 +321,17 @@ async function matchAll(
 }
 
 /** By what outbound told, by the key that we left in the record, else by the match rules. */
-async function candidatesOf(tx: Tx, context: BatchContext, unlinked: readonly Unlinked[]): Promise<readonly Candidate[][]> {
+async function candidatesOf(
+  tx: Tx,
+  context: BatchContext,
+  unlinked: readonly Unlinked[],
+): Promise<readonly Candidate[][]> {
   const { entity, table, mapping } = context;
   const found: Candidate[][] = unlinked.map(() => []);
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  const named = unlinked.map(({ incoming }) => incoming.belongsTo ?? incoming.record.hubKey).filter((id) => id !== null);
+  const named = unlinked
+    .map(({ incoming }) => incoming.belongsTo ?? incoming.record.hubKey)
+    .filter((id) => id !== null);
   const linked = await linksByHub(tx, feed, named);
   const byRule = new Map<number, { readonly index: number; readonly values: readonly string[] }[]>();
   for (const [index, { incoming, fields }] of unlinked.entries()) {
@@ -324,7 +349,13 @@ async function candidatesOf(tx: Tx, context: BatchContext, unlinked: readonly Un
     byRule.set(key.rule, keys);
   }
   for (const [rule, keys] of byRule) {
-    const candidates = await findCandidates(tx, table, mapping.spoke, must(entity.match[rule], 'rule'), keys.map(({ values }) => values));
+    const candidates = await findCandidates(
+      tx,
+      table,
+      mapping.spoke,
+      must(entity.match[rule], 'rule'),
+      keys.map(({ values }) => values),
+    );
     for (const candidate of candidates) {
       const index = must(keys[candidate.ord], 'key').index;
       found[index]?.push({ hubId: candidate.hubId, linkedTo: candidate.linkedTo as ExternalId | null });

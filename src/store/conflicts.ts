@@ -98,7 +98,12 @@ export async function openReviews(tx: Tx, rows: readonly Review[], atMs: number)
 
 export async function closeReviews(
   tx: Tx,
-  which: { readonly kinds: readonly Review['kind'][]; readonly spoke: SpokeName; readonly entity: EntityName; readonly keys: readonly string[] },
+  which: {
+    readonly kinds: readonly Review['kind'][];
+    readonly spoke: SpokeName;
+    readonly entity: EntityName;
+    readonly keys: readonly string[];
+  },
   atMs: number,
 ): Promise<void> {
   if (which.keys.length === 0) return;

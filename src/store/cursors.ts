@@ -15,7 +15,8 @@ export interface FeedState {
   readonly finishedAtMs: number | null;
 }
 
-const ms = (text: string | null | undefined): number | null => (text === null || text === undefined ? null : Date.parse(text));
+const ms = (text: string | null | undefined): number | null =>
+  text === null || text === undefined ? null : Date.parse(text);
 
 export async function loadFeeds(db: Queryable, spoke?: SpokeName): Promise<readonly FeedState[]> {
   const { rows } = await db.query(

@@ -236,7 +236,12 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
 }
 
 /** Deliveries that waited for these records may go. */
-export async function releaseWaiting(tx: Tx, spoke: SpokeName, entity: EntityName, ids: readonly HubId[]): Promise<void> {
+export async function releaseWaiting(
+  tx: Tx,
+  spoke: SpokeName,
+  entity: EntityName,
+  ids: readonly HubId[],
+): Promise<void> {
   if (ids.length === 0) return;
   await tx.query({
     name: 'delivery_wake',
@@ -291,6 +296,24 @@ export async function dueEntities(
     pending: row['pending'] === 'true',
     unknown: row['unknown'] === 'true',
   }));
+}
+
+/** Deletions of one source transaction wait for a person. */
+export async function holdDeletes(tx: Tx, entity: EntityName, lsn: string): Promise<void> {
+  await tx.query(
+    `update truespoke.delivery set state = 'held', reason = 'mass_delete'
+      where entity = $1 and lsn = $2::pg_lsn and state = 'pending'`,
+    [entity, lsn],
+  );
+}
+
+/** A person approved: what was held goes on its way. Returns how many. */
+export async function approveHeld(db: Queryable, entity: EntityName): Promise<number> {
+  const { rowCount } = await db.query(
+    `update truespoke.delivery set state = 'pending', reason = null where entity = $1 and state = 'held'`,
+    [entity],
+  );
+  return rowCount ?? 0;
 }
 
 /** Class of the advisory locks that show which workers live. */

@@ -243,7 +243,13 @@ export async function lockMatching(tx: Tx, entity: string): Promise<void> {
   await tx.query(`select pg_advisory_xact_lock(hashtextextended('truespoke match ' || $1, 0))`, [entity]);
 }
 
+export interface OriginMarker {
+  readonly origin: string;
+  readonly trace: string;
+  readonly lane: 'interactive' | 'backfill';
+}
+
 /** Leaves provenance in the WAL: who caused this transaction. Read back by capture; never trusted for a decision. */
-export async function markOrigin(tx: Tx, marker: { readonly origin: string; readonly trace: string }): Promise<void> {
+export async function markOrigin(tx: Tx, marker: OriginMarker): Promise<void> {
   await tx.query(`select pg_logical_emit_message(true, 'truespoke', $1)`, [JSON.stringify(marker)]);
 }

@@ -14,7 +14,12 @@ export interface InboxEvent {
 }
 
 /** Stores events; one seen before is dropped. Returns how many were new. */
-export async function storeEvents(db: Queryable, spoke: SpokeName, events: readonly InboxEvent[], atMs: number): Promise<number> {
+export async function storeEvents(
+  db: Queryable,
+  spoke: SpokeName,
+  events: readonly InboxEvent[],
+  atMs: number,
+): Promise<number> {
   if (events.length === 0) return 0;
   const { rowCount } = await db.query({
     name: 'inbox_store',
@@ -47,7 +52,12 @@ export interface DueHint {
 }
 
 /** The oldest open hints of one object. */
-export async function dueHints(db: Queryable, spoke: SpokeName, rows: number, nowMs: number): Promise<readonly DueHint[]> {
+export async function dueHints(
+  db: Queryable,
+  spoke: SpokeName,
+  rows: number,
+  nowMs: number,
+): Promise<readonly DueHint[]> {
   const result = await db.query({
     name: 'inbox_due',
     text: `select i.id, i.object, i.external_id, i.deleted::text as deleted from truespoke.inbox i

@@ -54,7 +54,12 @@ export async function park(tx: Tx, rows: readonly Park[], atMs: number): Promise
 /** A later good value closes what was parked. */
 export async function closeParked(
   tx: Tx,
-  which: { readonly direction: 'in' | 'out'; readonly spoke: SpokeName; readonly entity: EntityName; readonly keys: readonly string[] },
+  which: {
+    readonly direction: 'in' | 'out';
+    readonly spoke: SpokeName;
+    readonly entity: EntityName;
+    readonly keys: readonly string[];
+  },
   atMs: number,
 ): Promise<void> {
   if (which.keys.length === 0) return;
@@ -133,8 +138,8 @@ export async function listParked(
 }
 
 export async function markReplayed(tx: Tx, ids: readonly string[], atMs: number): Promise<void> {
-  await tx.query(`update truespoke.parked set state = 'replayed', last_at = $2::timestamptz where id = any($1::bigint[])`, [
-    ids,
-    new Date(atMs).toISOString(),
-  ]);
+  await tx.query(
+    `update truespoke.parked set state = 'replayed', last_at = $2::timestamptz where id = any($1::bigint[])`,
+    [ids, new Date(atMs).toISOString()],
+  );
 }

@@ -1,6 +1,7 @@
 // Owns connections to a Postgres. Every value crosses as text, every session is UTC/ISO, every wait is bounded, and no
 // socket error can kill the process. Never touches global pg.types: parsers belong to the connection.
 import pg from 'pg';
+import { assert } from '../base/assert.js';
 import { type Backoff, backoffMs } from '../base/backoff.js';
 import { type Clock, systemClock } from '../base/clock.js';
 import { type Random, systemRandom } from '../base/random.js';
@@ -93,14 +94,21 @@ export class Pool extends pg.Pool {
 /** The client's pending query rejects with the same error; this only keeps it from being thrown as well. */
 const ignore = (): void => undefined;
 
+/** How values are written as text. A database or role may have other defaults; what we compare must not depend on them. */
+export const textFormat = [
+  `SET TimeZone = 'UTC'`,
+  `SET DateStyle = 'ISO, YMD'`,
+  `SET IntervalStyle = 'postgres'`,
+  `SET bytea_output = 'hex'`,
+  `SET extra_float_digits = 1`,
+  `SET xmloption = 'content'`,
+  `SET client_encoding = 'UTF8'`,
+  `SET lc_monetary = 'C'`,
+].join('; ');
+
 function sessionSettings(options: PoolOptions, statementMs: number): string {
   return [
-    `SET TimeZone = 'UTC'`,
-    `SET DateStyle = 'ISO, YMD'`,
-    `SET IntervalStyle = 'postgres'`,
-    `SET bytea_output = 'hex'`,
-    `SET extra_float_digits = 1`,
-    `SET client_encoding = 'UTF8'`,
+    textFormat,
     `SET standard_conforming_strings = on`,
     `SET statement_timeout = ${Math.round(statementMs)}`,
     `SET lock_timeout = ${Math.round(options.lockTimeoutMs ?? 10_000)}`,
@@ -142,6 +150,34 @@ export async function transaction<T>(
   }
 }
 
+/** A transaction that outlives one function: its owner ends it. Never retried. */
+export interface OpenTransaction {
+  readonly tx: Tx;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+export async function openTransaction(pool: Pool): Promise<OpenTransaction> {
+  const client = await pool.connect();
+  await client.query('BEGIN');
+  return {
+    tx: client as unknown as Tx,
+    async commit() {
+      const { command } = await client.query('COMMIT');
+      client.release();
+      if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it failed unseen');
+    },
+    async rollback() {
+      const failed = await client.query('ROLLBACK').then(
+        () => undefined,
+        (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+      );
+      // A connection that cannot roll back is thrown away; the server rolls back by itself.
+      client.release(failed);
+    },
+  };
+}
+
 async function once<T>(pool: Pool, work: (tx: Tx) => Promise<T>, options: TransactionOptions): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
@@ -150,7 +186,7 @@ async function once<T>(pool: Pool, work: (tx: Tx) => Promise<T>, options: Transa
     const value = await work(client as unknown as Tx);
     // A COMMIT of an aborted transaction answers ROLLBACK without an error: work swallowed a failed statement.
     const { command } = await client.query('COMMIT');
-    if (command !== 'COMMIT') throw new Error(`the transaction was rolled back: a statement in it failed unseen`);
+    if (command !== 'COMMIT') throw new Error(rolledBack);
     return value;
   } catch (error) {
     // The first error is the one to report; a connection that cannot roll back is thrown away.
@@ -163,6 +199,55 @@ async function once<T>(pool: Pool, work: (tx: Tx) => Promise<T>, options: Transa
   }
 }
 
+/** A transaction that its owner ends: for work that spans several reads of a stream. Hold it briefly. */
+export interface OpenTransaction {
+  readonly tx: Tx;
+  /** Rejects when the server rolled back instead. The connection is given back in every case. */
+  commit(): Promise<void>;
+  /** Never rejects: a connection that cannot roll back is thrown away, which rolls back too. */
+  rollback(): Promise<void>;
+}
+
+/** Prefer `transaction`: this one is not tried again, and whoever forgets to end it holds a connection. */
+export async function openTransaction(pool: Pool, options: TransactionOptions = {}): Promise<OpenTransaction> {
+  const client = await pool.connect();
+  let ended = false;
+  const end = (broken?: Error): void => {
+    if (!ended) client.release(broken);
+    ended = true;
+  };
+  const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+  try {
+    await client.query(beginStatement(options));
+  } catch (error) {
+    end(asError(error));
+    throw error;
+  }
+  return {
+    tx: client as unknown as Tx,
+    async commit() {
+      assert(!ended, 'a transaction was ended twice');
+      try {
+        const { command } = await client.query('COMMIT');
+        if (command !== 'COMMIT') throw new Error(rolledBack);
+        end();
+      } catch (error) {
+        end(asError(error));
+        throw error;
+      }
+    },
+    async rollback() {
+      if (ended) return;
+      await client.query('ROLLBACK').then(
+        () => end(),
+        (error: unknown) => end(asError(error)),
+      );
+    },
+  };
+}
+
+const rolledBack = 'the transaction was rolled back: a statement in it failed unseen';
+
 function beginStatement(options: TransactionOptions): string {
   const isolation = options.isolation === undefined ? '' : ` ISOLATION LEVEL ${options.isolation.toUpperCase()}`;
   return `BEGIN${isolation}${options.readOnly === true ? ' READ ONLY' : ''}`;
@@ -172,7 +257,7 @@ function beginStatement(options: TransactionOptions): string {
 export function sqlState(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  return typeof code === 'string' && /^(?=.*[0-9])[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
 /** True when the connection, not the statement, failed: the same call may succeed on a fresh connection. */

@@ -1,0 +1,334 @@
+// Turns the replication source into journal and delivery rows, durable in one transaction with the position, and only then
+// acknowledges. A crash between the two repeats work, never loses it (F1–F6). Acknowledging never waits for a spoke.
+// Bounded: a transaction of any size is written in chunks inside one open hub transaction with one commit (F50).
+import { assert, must } from '../base/assert.js';
+import type { Clock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import { hubId, type EntityName, type HubId, type SpokeName } from '../model/ids.js';
+import { formatLsn, type Lsn } from '../model/lsn.js';
+import type { ReplicationSource, SourceMessage } from '../model/change.js';
+import { Halt } from '../base/errors.js';
+import { holdDeletes, markDirty, type Dirty } from '../store/deliveries.js';
+import { advancePosition, ensureJournalDay, insertJournal, type JournalRow, type Position } from '../store/journals.js';
+import { openReviews, type Review } from '../store/conflicts.js';
+import { rekeyLinks } from '../store/links.js';
+import { openTransaction, transaction, type OpenTransaction, type Pool, type Tx } from '../store/pool.js';
+import { createChangeReader, type CapturedChange, type ChangeReader, type TableMap } from './change-reader.js';
+
+export interface CaptureDeps {
+  /** Reserved connections: the journal never queues behind other work (F40). */
+  readonly pool: Pool;
+  readonly source: ReplicationSource;
+  readonly position: Position;
+  readonly tables: TableMap;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: CaptureLimits;
+  /** Called after a commit with the spokes that got work. */
+  readonly wake: (spokes: ReadonlySet<SpokeName>) => void;
+  readonly onProgress?: (progress: CaptureProgress) => void;
+}
+
+export interface CaptureLimits {
+  readonly messagesMax: number;
+  readonly waitMs: number;
+  /** Rows of one source transaction kept in memory before they are written. */
+  readonly spillRows: number;
+  /** Deletions of one entity in one transaction above which their deliveries wait for a person. */
+  readonly massDelete: number;
+  /** How often an idle stream moves the durable position, so that WAL of idle tables is not kept (F36). */
+  readonly idleAdvanceMs: number;
+}
+
+export interface CaptureProgress {
+  readonly changes: number;
+  readonly transactions: number;
+  readonly durableLsn: Lsn;
+  readonly committedAtMs: number | null;
+}
+
+/** Rows of one or more source transactions on their way to one durable step. */
+class Gathered {
+  readonly journal: JournalRow[] = [];
+  readonly dirty = new Map<string, Dirty>();
+  readonly reviews: Review[] = [];
+  readonly rekeys: Rekey[] = [];
+  transactions = 0;
+  changes = 0;
+  endLsn: Lsn | null = null;
+  committedAtMs: number | null = null;
+
+  /** Takes a finished transaction in. Its dirty keys are newer than those gathered before. */
+  absorb(other: Gathered): void {
+    for (const row of other.journal) this.journal.push(row);
+    for (const [key, dirty] of other.dirty) this.dirty.set(key, dirty);
+    this.reviews.push(...other.reviews);
+    this.rekeys.push(...other.rekeys);
+    this.changes += other.changes;
+  }
+
+  clearRows(): void {
+    this.journal.length = 0;
+    this.dirty.clear();
+    this.rekeys.length = 0;
+  }
+}
+
+interface Rekey {
+  readonly entity: EntityName;
+  readonly from: HubId;
+  readonly to: HubId;
+}
+
+/** A source transaction that has begun and not committed. */
+interface OpenSource {
+  readonly commitLsn: Lsn;
+  readonly lsnText: string;
+  readonly at: string;
+  readonly atMs: number;
+  readonly rows: Gathered;
+  readonly deletes: Map<EntityName, number>;
+  readonly spokes: Set<SpokeName>;
+  seq: number;
+}
+
+/** Captures until the signal aborts. Rejects when the stream must be reopened. */
+export async function capture(deps: CaptureDeps, signal: AbortSignal): Promise<void> {
+  const run = new CaptureRun(deps);
+  try {
+    while (!signal.aborted) {
+      const batch = await deps.source.read({ messagesMax: deps.limits.messagesMax, waitMs: deps.limits.waitMs });
+      for (const message of batch.messages) {
+        const pending = run.take(message);
+        if (pending !== undefined) await pending;
+      }
+      await run.flush();
+      await run.idle(batch.serverLsn);
+    }
+  } finally {
+    await run.abandon();
+  }
+}
+
+class CaptureRun {
+  private ready = new Gathered();
+  private open: OpenSource | null = null;
+  /** Present while a transaction that is too large for memory is being written. */
+  private spill: OpenTransaction | null = null;
+  private readonly reader: ChangeReader;
+  private readonly days = new Set<string>();
+  private durableLsn: Lsn;
+  private advancedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly deps: CaptureDeps) {
+    this.reader = createChangeReader(deps.tables);
+    this.durableLsn = deps.position.durableLsn;
+  }
+
+  /** A promise only where something must be written before the next message: no promise a row. */
+  take(message: SourceMessage): Promise<void> | undefined {
+    switch (message.kind) {
+      case 'begin':
+        this.begin(message);
+        return undefined;
+      case 'message':
+        if (message.transactional && message.prefix === 'truespoke') this.reader.mark(message.content);
+        return undefined;
+      case 'insert':
+      case 'update':
+      case 'delete': {
+        const change = this.reader.read(message);
+        return change === null ? undefined : this.add(change);
+      }
+      case 'truncate':
+        this.truncate(message);
+        return undefined;
+      case 'commit':
+        return this.commit(message);
+      default:
+        return message satisfies never;
+    }
+  }
+
+  private begin(message: Extract<SourceMessage, { kind: 'begin' }>): void {
+    assert(this.open === null, 'a transaction began inside another');
+    this.open = {
+      commitLsn: message.finalLsn,
+      lsnText: formatLsn(message.finalLsn),
+      at: new Date(message.committedAtMs).toISOString(),
+      atMs: message.committedAtMs,
+      rows: new Gathered(),
+      deletes: new Map(),
+      spokes: new Set(),
+      seq: 0,
+    };
+    this.reader.begin();
+  }
+
+  private add(change: CapturedChange): Promise<void> | undefined {
+    const open = must(this.open, 'source transaction');
+    const { entity, hubId, op, origin, trace, before, after, lane } = change;
+    const { at, atMs, lsnText, rows } = open;
+    rows.journal.push({ at, commitLsn: lsnText, seq: open.seq, entity, hubId, op, origin, trace, before, after });
+    open.seq += 1;
+    rows.changes += 1;
+    if (change.rekeyedFrom !== null) rows.rekeys.push({ entity, from: change.rekeyedFrom, to: hubId });
+    if (op === 'delete') open.deletes.set(entity, (open.deletes.get(entity) ?? 0) + 1);
+    for (const target of change.targets) {
+      open.spokes.add(target.spoke);
+      const key = `${target.spoke}\n${target.entity}\n${target.hubId}`;
+      rows.dirty.set(key, { ...target, lane, atMs, lsn: lsnText, trace });
+    }
+    return rows.journal.length >= this.deps.limits.spillRows ? this.spillChunk(open) : undefined;
+  }
+
+  /** TRUNCATE names no rows: nothing is deleted at any spoke until a person has said so (F51). */
+  private truncate(message: Extract<SourceMessage, { kind: 'truncate' }>): void {
+    const open = must(this.open, 'source transaction');
+    for (const relation of message.relations) {
+      const entity = this.deps.tables.get(`${relation.schema}.${relation.table}`)?.entity.name;
+      if (entity === undefined) continue;
+      open.rows.journal.push({
+        at: open.at,
+        commitLsn: open.lsnText,
+        seq: open.seq,
+        entity,
+        hubId: hubId('*'),
+        op: 'truncate',
+        origin: this.reader.origin(),
+        trace: null,
+        before: null,
+        after: null,
+      });
+      open.seq += 1;
+      this.deps.log.warn({ entity, lsn: open.lsnText }, 'truncate held');
+      open.rows.reviews.push({
+        kind: 'truncate',
+        spoke: null,
+        entity,
+        key: open.lsnText,
+        evidence: { at: open.at, lsn: open.lsnText },
+      });
+    }
+  }
+
+  private commit(message: Extract<SourceMessage, { kind: 'commit' }>): Promise<void> | undefined {
+    const open = must(this.open, 'source transaction');
+    assert(message.commitLsn === open.commitLsn, 'a commit of another transaction');
+    this.open = null;
+    // Sent again after a crash: it is durable here already (F3, F4).
+    if (message.endLsn <= this.durableLsn) return this.abandon();
+    this.holdMassDelete(open);
+    this.ready.absorb(open.rows);
+    this.ready.transactions += 1;
+    this.ready.endLsn = message.endLsn;
+    this.ready.committedAtMs = message.committedAtMs;
+    for (const spoke of open.spokes) this.woken.add(spoke);
+    if (this.spill !== null || this.ready.journal.length >= this.deps.limits.spillRows) return this.flush();
+    return undefined;
+  }
+
+  private readonly woken = new Set<SpokeName>();
+
+  private holdMassDelete(open: OpenSource): void {
+    for (const [entity, deletes] of open.deletes) {
+      if (deletes <= this.deps.limits.massDelete) continue;
+      this.deps.log.warn({ entity, deletes, lsn: open.lsnText }, 'mass deletion held');
+      const evidence = { records: deletes, lsn: open.lsnText, at: open.at };
+      open.rows.reviews.push({ kind: 'mass_delete', spoke: null, entity, key: open.lsnText, evidence });
+    }
+  }
+
+  /** Makes every finished transaction durable, then acknowledges. */
+  async flush(): Promise<void> {
+    const { ready } = this;
+    const { endLsn } = ready;
+    if (endLsn === null) return;
+    await this.ensureDays(ready.journal);
+    if (this.spill === null) await transaction(this.deps.pool, (tx) => this.write(tx, ready, endLsn));
+    else {
+      await this.write(this.spill.tx, ready, endLsn);
+      await this.spill.commit();
+      this.spill = null;
+    }
+    this.ready = new Gathered();
+    this.acknowledge(endLsn);
+    this.deps.onProgress?.({
+      changes: ready.changes,
+      transactions: ready.transactions,
+      durableLsn: endLsn,
+      committedAtMs: ready.committedAtMs,
+    });
+    if (this.woken.size > 0) this.deps.wake(new Set(this.woken));
+    this.woken.clear();
+  }
+
+  private async write(tx: Tx, gathered: Gathered, endLsn: Lsn): Promise<void> {
+    await this.writeRows(tx, gathered);
+    await openReviews(tx, gathered.reviews, this.deps.clock.now());
+    for (const review of gathered.reviews) {
+      if (review.kind === 'mass_delete') await holdDeletes(tx, review.entity, review.key);
+    }
+    const { slot, epoch } = this.deps.position;
+    const owned = await advancePosition(tx, { slot, epoch, durableLsn: endLsn, atMs: this.deps.clock.now() });
+    if (owned) return;
+    throw new Halt({
+      code: 'epoch_changed',
+      message: `slot ${slot} was taken over by another process (epoch ${epoch} is past)`,
+      hint: 'stop one of the two; what this one had planned is planned again by the other',
+    });
+  }
+
+  private async writeRows(tx: Tx, gathered: Gathered): Promise<void> {
+    await insertJournal(tx, this.deps.position.epoch, gathered.journal);
+    for (const { entity, from, to } of gathered.rekeys) await rekeyLinks(tx, entity, from, to);
+    await markDirty(tx, [...gathered.dirty.values()]);
+  }
+
+  /** Part of a transaction that is too large for memory: written now, visible with its commit (F2, F50). */
+  private async spillChunk(open: OpenSource): Promise<void> {
+    if (this.spill === null) {
+      // What was complete before it goes first, in its own step.
+      await this.flush();
+      await this.ensureDays(open.rows.journal);
+      this.spill = await openTransaction(this.deps.pool);
+    }
+    await this.writeRows(this.spill.tx, open.rows);
+    open.rows.clearRows();
+  }
+
+  private async ensureDays(rows: readonly JournalRow[]): Promise<void> {
+    const [first, last] = [rows[0]?.at.slice(0, 10), rows.at(-1)?.at.slice(0, 10)];
+    if (first === undefined || (first === last && this.days.has(first))) return;
+    for (const day of new Set(rows.map((row) => row.at.slice(0, 10)))) {
+      if (this.days.has(day)) continue;
+      await ensureJournalDay(this.deps.pool, day);
+      this.days.add(day);
+    }
+  }
+
+  private acknowledge(position: Lsn): void {
+    assert(position >= this.durableLsn, 'acknowledgement moved backwards');
+    this.durableLsn = position;
+    this.deps.source.acknowledge(position);
+  }
+
+  /** Nothing outstanding: the server's own position is safe, once it is stored. */
+  async idle(serverLsn: Lsn): Promise<void> {
+    if (this.open !== null || this.ready.endLsn !== null || serverLsn <= this.durableLsn) return;
+    const nowMs = this.deps.clock.monotonic();
+    if (nowMs - this.advancedAtMs < this.deps.limits.idleAdvanceMs) return;
+    this.advancedAtMs = nowMs;
+    const { slot, epoch } = this.deps.position;
+    const owned = await transaction(this.deps.pool, (tx) =>
+      advancePosition(tx, { slot, epoch, durableLsn: serverLsn, atMs: this.deps.clock.now() }),
+    );
+    if (owned) this.acknowledge(serverLsn);
+  }
+
+  /** Drops a half-written transaction: it will be sent again. */
+  async abandon(): Promise<void> {
+    await this.spill?.rollback();
+    this.spill = null;
+  }
+}
