@@ -36,6 +36,9 @@ export const starterEnvironment = `# Copy to .env beside truespoke.yaml and fill
 # Only with your own Postgres (hub.url in truespoke.yaml).
 HUB_URL=
 
+# Only with docker-compose.yml: the password of the Postgres that it brings.
+HUB_PASSWORD=
+
 # Salesforce: an External Client App with the client credentials flow, and the My Domain address.
 SALESFORCE_LOGIN_URL=https://example.my.salesforce.com
 SALESFORCE_CLIENT_ID=
