@@ -1,0 +1,256 @@
+// Owns the HTTP server of the simulated org: sessions, budget, faults, control endpoint, and the start and end of it all.
+// Bound to loopback only.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock } from '../../base/clock.js';
+import { control, isControl, readBody, type Controlled, type Edit, type EditResult } from '../control.js';
+import { Faults, respond, type FaultRule, type Reply } from '../faults.js';
+import type { Ledger } from '../ledger.js';
+import { CallCounter, type CallStats } from '../stats.js';
+import { actionsOf } from './actions.js';
+import type { App, SalesforceOptions } from './app.js';
+import { Auth, type Credentials } from './auth.js';
+import { json } from './call.js';
+import { collectionRoutes } from './collection-routes.js';
+import { Cursors } from './cursors.js';
+import { dispatch, labelOf } from './dispatch.js';
+import { ApiError, errorReply, notFound } from './errors.js';
+import { Limits } from './limits.js';
+import { Org } from './org.js';
+import { queryRoutes } from './query-routes.js';
+import { Router } from './router.js';
+import type { Rules } from './rules.js';
+import { sobjectRoutes } from './sobject-routes.js';
+import { versionRoutes, versions } from './version-routes.js';
+import type { Actor, Row } from './words.js';
+
+export interface SalesforceSimulator {
+  /** `http://127.0.0.1:port`: login and instance URL. */
+  readonly url: string;
+  readonly port: number;
+  readonly credentials: Credentials;
+  readonly ledger: Ledger;
+  readonly faults: Faults;
+  /** Validation rules, triggers, duplicate rules, locks, late commits, stale reads. */
+  readonly rules: Rules;
+  readonly org: Org;
+  readonly auth: Auth;
+  load(object: string, rows: readonly Readonly<Record<string, unknown>>[]): readonly string[];
+  edit(edit: Edit): Promise<EditResult>;
+  /** The loser goes to the bin with MasterRecordId; its children move. */
+  merge(object: string, masterId: string, loserId: string, actor?: string): Promise<void>;
+  /** Removes a record for good, past the recycle bin. */
+  purge(object: string, id: string, actor?: string): Promise<void>;
+  /** All stored rows, those in the recycle bin too. */
+  records(object: string): readonly Row[];
+  stats(): CallStats;
+  setLimit(change: { readonly max?: number; readonly spent?: number }): void;
+  close(): Promise<void>;
+}
+
+const headerBytesMax = 64 * 1024;
+const uriBytesMax = 16_384;
+
+/** Starts a simulated org. Rejects when the port is taken. */
+export async function startSalesforce(options: SalesforceOptions = {}): Promise<SalesforceSimulator> {
+  const closing = new AbortController();
+  const clock = options.clock ?? systemClock;
+  const org = new Org(clock, closing.signal, options.org ?? {});
+  const box: { url: string } = { url: '' };
+  const app: App = {
+    options,
+    clock,
+    closing: closing.signal,
+    org,
+    auth: new Auth(org, clock, () => box.url, options.auth ?? {}),
+    limits: new Limits(clock, options.dailyApiRequests ?? 100_000),
+    cursors: new Cursors(),
+    router: new Router([...versionRoutes, ...sobjectRoutes, ...queryRoutes, ...collectionRoutes]),
+    faults: new Faults(),
+    calls: new CallCounter(clock),
+  };
+  const controlled = controlledBy(app);
+  const server = createServer({ maxHeaderSize: headerBytesMax, keepAliveTimeout: 30_000 }, (request, response) => {
+    void handle(app, controlled, request, response);
+  });
+  const port = await listen(server, options.port ?? 0);
+  box.url = `http://127.0.0.1:${String(port)}`;
+  return {
+    url: box.url,
+    port,
+    credentials: app.auth.credentials,
+    ledger: org.ledger,
+    faults: app.faults,
+    rules: org.rules,
+    org,
+    auth: app.auth,
+    load: controlled.load,
+    edit: (edit) => org.edit(edit),
+    merge: (object, masterId, loserId, actor) => org.merge(object, masterId, [loserId], actor),
+    purge: (object, id, actor) => org.purge(object, id, actor),
+    records: (object) => [...org.store.table(org.object(object).name).all()],
+    stats: () => app.calls.read(),
+    setLimit: (change) => app.limits.set(change),
+    close: () => shut(server, closing),
+  };
+}
+
+function controlledBy(app: App): Controlled {
+  const { org, faults, calls } = app;
+  return {
+    name: 'salesforce',
+    ledger: org.ledger,
+    faults,
+    calls,
+    load: (object, rows) => org.load(object, rows),
+    edit: (edit) => org.edit(edit),
+    records: (object) => [...org.store.table(org.object(object).name).all()],
+    actions: actionsOf(app),
+  };
+}
+
+function listen(server: Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+function shut(server: Server, closing: AbortController): Promise<void> {
+  closing.abort();
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+async function handle(
+  app: App,
+  controlled: Controlled,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  // A client that goes away mid-answer is ordinary here: faults break connections all the time.
+  response.on('error', () => undefined);
+  request.on('error', () => undefined);
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  const method = request.method ?? 'GET';
+  if (isControl(url.pathname)) {
+    await respond({
+      response,
+      fault: null,
+      handle: () => control(controlled, request),
+      throttled: () => json(503, {}),
+    });
+    return;
+  }
+  const label = nameOf(app, method, url.pathname);
+  const startedAt = app.clock.monotonic();
+  app.calls.called(label);
+  const fault = app.faults.decide([label, `${method} ${url.pathname}`]);
+  const body = await readBody(request).catch(() => null);
+  if (body === null) {
+    response.destroy();
+    return;
+  }
+  const status = await respond({
+    response,
+    fault,
+    clock: app.clock,
+    closing: app.closing,
+    handle: () => answer(app, method, url, request, body),
+    throttled: (rule) => throttled(app, rule),
+  });
+  app.calls.ended(status);
+  app.options.log?.(
+    `${label} ${status === null ? 'broken' : String(status)} ${String(Math.round(app.clock.monotonic() - startedAt))} ms`,
+  );
+}
+
+const versioned = /^\/services\/data\/v(\d+\.\d)(\/.*)?$/;
+
+function nameOf(app: App, method: string, path: string): string {
+  const match = versioned.exec(path);
+  if (match === null) return `${method} ${path.replace(/^\/id\/.*/, '/id')}`;
+  return labelOf(app, method, match[2] ?? '/');
+}
+
+async function answer(app: App, method: string, url: URL, request: IncomingMessage, body: Uint8Array): Promise<Reply> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '');
+  try {
+    const path = url.pathname.replace(/\/+$/, '');
+    if ((request.url ?? '').length > uriBytesMax) throw new ApiError('URI_TOO_LONG', 'URI Too Long');
+    if (path === '/services/oauth2/token' && method === 'POST')
+      return app.auth.token(form(url, body), headers['authorization']);
+    if (path === '/services/oauth2/revoke') return app.auth.revoke(form(url, body));
+    if (path === '/services/data' && method === 'GET') return json(200, versions);
+    return await authenticated(app, method, url, headers, body);
+  } catch (error) {
+    return errorReply(error);
+  }
+}
+
+async function authenticated(
+  app: App,
+  method: string,
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): Promise<Reply> {
+  const oauth = url.searchParams.get('oauth_token');
+  const session = app.auth.session(oauth === null ? headers['authorization'] : `Bearer ${oauth}`);
+  if (url.pathname === '/services/oauth2/userinfo') return app.auth.userInfo(session);
+  if (/^\/id\/\w{18}\/\w{18}$/.test(url.pathname)) return app.auth.identity(session);
+  const match = versioned.exec(url.pathname);
+  if (match === null) throw notFound();
+  app.limits.spend();
+  const actor = actorOf(session, headers, match[1] ?? '');
+  const reply = await dispatch({
+    app,
+    method,
+    path: match[2] ?? '/',
+    query: url.searchParams,
+    headers,
+    body,
+    version: match[1] ?? '',
+    actor,
+  });
+  return { ...reply, headers: { ...reply.headers, 'sforce-limit-info': app.limits.header() } };
+}
+
+let requests = 0;
+
+function actorOf(
+  session: { userId: string; username: string },
+  headers: Readonly<Record<string, string>>,
+  version: string,
+): Actor {
+  requests += 1;
+  return {
+    userId: session.userId,
+    name: session.username,
+    route: '',
+    requestId: headers['x-request-id'] ?? `r${String(requests)}`,
+    client: /client=([^,;\s]+)/.exec(headers['sforce-call-options'] ?? '')?.[1] ?? null,
+    apiVersion: version,
+    allowDuplicates: /allowsave=true/i.test(headers['sforce-duplicate-rule-header'] ?? ''),
+  };
+}
+
+/** Parameters of a form body and of the URL; the body wins. */
+function form(url: URL, body: Uint8Array): URLSearchParams {
+  return new URLSearchParams([...new URLSearchParams(Buffer.from(body).toString('utf8')), ...url.searchParams]);
+}
+
+function throttled(app: App, rule: FaultRule): Reply {
+  const reply = errorReply(
+    new ApiError('REQUEST_LIMIT_EXCEEDED', 'ConcurrentRequests (Concurrent API Requests) Limit exceeded.'),
+  );
+  const retry = rule.retryAfter === undefined ? {} : { 'retry-after': String(rule.retryAfter) };
+  return { ...reply, headers: { ...reply.headers, ...retry, 'sforce-limit-info': app.limits.header() } };
+}
