@@ -1,0 +1,144 @@
+// Owns writing the fields that live in a companion row, after the record itself is in place: change the row that is there, create
+// the missing one. Safe to repeat: Salesforce allows one row for each record and container.
+import type { CallOptions, WriteResult } from '../connector.js';
+import type { SalesforceClient } from './client.js';
+import type { Catalogue } from './catalogue.js';
+import { collectionRows, writeRows, type RowOutcome } from './collections.js';
+import type { Companion } from './companions.js';
+import { id18, recoveryOf, rejection } from './errors.js';
+import { refusal, type Body } from './prepare.js';
+import type { Query } from './query.js';
+import { groups, quoted, soqlUrlMax } from './soql.js';
+
+export interface CompanionWrite {
+  readonly at: number;
+  /** The record that the companion belongs to. */
+  readonly id: string;
+  readonly fields: Body;
+}
+
+export interface CompanionParts {
+  readonly client: SalesforceClient;
+  readonly catalogue: Catalogue;
+  readonly query: Query;
+  readonly scopeId: (companion: Companion, options: CallOptions) => Promise<string | null>;
+}
+
+/** What went wrong, by position; a position that is absent is in place. Rejects only before any call with an effect. */
+export async function writeCompanions(
+  parts: CompanionParts,
+  companion: Companion,
+  writes: readonly CompanionWrite[],
+  options: CallOptions,
+): Promise<Map<number, WriteResult>> {
+  const failed = new Map<number, WriteResult>();
+  const scope = await parts.scopeId(companion, options);
+  const object = await parts.catalogue.object(companion.companion, options);
+  const rows =
+    scope === null
+      ? new Map<string, string>()
+      : await existing(parts, { companion, scope, ids: writes.map((one) => one.id), options });
+  const updates: { at: number; id: string; body: Body }[] = [];
+  const creates: { at: number; id: null; body: Body }[] = [];
+  for (const write of writes) {
+    const row = rows.get(write.id);
+    const paths = Object.keys(write.fields).map((name) => `${companion.prefix}.${name}`);
+    const fixed = Object.keys(write.fields).find(
+      (name) => object.fields.get(name)?.[row === undefined ? 'createable' : 'updateable'] !== true,
+    );
+    if (scope === null) {
+      failed.set(
+        write.at,
+        refusal('NO_CONTAINER', `there is no ${companion.scope.object} to put ${companion.companion} into`, paths),
+      );
+    } else if (fixed !== undefined) {
+      failed.set(
+        write.at,
+        refusal('FIELD_NOT_WRITABLE', `${companion.companion}.${fixed} cannot be set`, [
+          `${companion.prefix}.${fixed}`,
+        ]),
+      );
+    } else if (row !== undefined) {
+      updates.push({ at: write.at, id: row, body: write.fields });
+    } else if (!Object.values(write.fields).every((value) => value === null)) {
+      const missing = companion.requires.filter(
+        (name) => write.fields[name] === undefined || write.fields[name] === null,
+      );
+      if (missing.length > 0) {
+        const message = `the record has no ${companion.companion} yet, and one cannot be made without ${missing.join(', ')}`;
+        failed.set(
+          write.at,
+          refusal(
+            'REQUIRED_FIELD_MISSING',
+            message,
+            missing.map((name) => `${companion.prefix}.${name}`),
+          ),
+        );
+      } else {
+        const body = {
+          ...companion.defaults,
+          ...write.fields,
+          [companion.parentField]: write.id,
+          [companion.scope.field]: scope,
+        };
+        creates.push({ at: write.at, id: null, body });
+      }
+    }
+  }
+  const steps = [
+    { op: 'update', rows: updates },
+    { op: 'create', rows: creates },
+  ] as const;
+  let touched = false;
+  for (const step of steps) {
+    for (const group of groups<{ at: number; id: string | null; body: Body }>(step.rows, () => 0, 1, collectionRows)) {
+      let outcomes: RowOutcome[];
+      try {
+        outcomes = await writeRows(parts.client, { op: step.op, object: companion.companion }, group, options);
+      } catch (error) {
+        if (!touched) throw error;
+        // The main record is written and earlier rows are too: these are simply not done yet.
+        outcomes = group.map(() => ({ settled: { outcome: 'throttled', retryAfterMs: 1_000 } }));
+      }
+      touched = true;
+      for (const [n, outcome] of outcomes.entries()) {
+        const result = failure(outcome, companion.prefix);
+        const at = group[n]?.at;
+        if (result !== null && at !== undefined) failed.set(at, result);
+      }
+    }
+  }
+  return failed;
+}
+
+function failure(outcome: RowOutcome, prefix: string): WriteResult | null {
+  if ('done' in outcome) return null;
+  if ('settled' in outcome) return outcome.settled;
+  // Somebody made the row between our look and our call: the next try finds it and changes it.
+  if (outcome.errors.some((error) => recoveryOf(error.code) === 'duplicate')) {
+    return {
+      outcome: 'rejected',
+      code: 'COMPANION_EXISTS',
+      message: outcome.errors[0]?.message ?? '',
+      recovery: 'retry',
+      paths: [],
+    };
+  }
+  return rejection(outcome.errors, `${prefix}.`);
+}
+
+async function existing(
+  parts: CompanionParts,
+  given: { companion: Companion; scope: string; ids: readonly string[]; options: CallOptions },
+): Promise<Map<string, string>> {
+  const { companion } = given;
+  const found = new Map<string, string>();
+  const select = `SELECT Id, ${companion.parentField} FROM ${companion.companion} WHERE ${companion.scope.field} = ${quoted(given.scope)}`;
+  for (const group of groups(given.ids, () => 27, soqlUrlMax - 500, 400)) {
+    const soql = `${select} AND ${companion.parentField} IN (${group.map(quoted).join(',')}) ORDER BY Id DESC`;
+    for (const row of await parts.query.all(soql, given.options)) {
+      found.set(id18(String(row[companion.parentField])), id18(String(row['Id'])));
+    }
+  }
+  return found;
+}
