@@ -150,34 +150,6 @@ export async function transaction<T>(
   }
 }
 
-/** A transaction that outlives one function: its owner ends it. Never retried. */
-export interface OpenTransaction {
-  readonly tx: Tx;
-  commit(): Promise<void>;
-  rollback(): Promise<void>;
-}
-
-export async function openTransaction(pool: Pool): Promise<OpenTransaction> {
-  const client = await pool.connect();
-  await client.query('BEGIN');
-  return {
-    tx: client as unknown as Tx,
-    async commit() {
-      const { command } = await client.query('COMMIT');
-      client.release();
-      if (command !== 'COMMIT') throw new Error('the transaction was rolled back: a statement in it failed unseen');
-    },
-    async rollback() {
-      const failed = await client.query('ROLLBACK').then(
-        () => undefined,
-        (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-      );
-      // A connection that cannot roll back is thrown away; the server rolls back by itself.
-      client.release(failed);
-    },
-  };
-}
-
 async function once<T>(pool: Pool, work: (tx: Tx) => Promise<T>, options: TransactionOptions): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
