@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openPool, transaction, sqlState } from '../../src/store/pool.js';
+import { openPool, openTransaction, transaction, sqlState } from '../../src/store/pool.js';
 import { testDatabase, type TestDatabase } from '../support/postgres.js';
 
 let db: TestDatabase;
@@ -95,5 +95,21 @@ test('sessions have bounded waits and a fixed time zone, and a named statement r
     const named = await pool.query({ name: 'echo', text: 'SELECT $1::text AS v', values: [value] });
     expect(named.rows).toEqual([{ v: value }]);
   }
+  await pool.end();
+});
+
+test('an open transaction commits or rolls back once, and gives its connection back either way', async () => {
+  const pool = openPool({ url: db.url, applicationName: 'truespoke open', max: 1 });
+  const first = await openTransaction(pool);
+  await first.tx.query('INSERT INTO counter VALUES (10, 0)');
+  await first.commit();
+  const second = await openTransaction(pool);
+  await second.tx.query('INSERT INTO counter VALUES (11, 0)');
+  await second.rollback();
+  await second.rollback();
+  const third = await openTransaction(pool);
+  await third.tx.query('SELECT 1/0').catch(() => undefined);
+  await expect(third.commit()).rejects.toThrow(/rolled back/);
+  expect((await pool.query('SELECT id FROM counter WHERE id >= 10')).rows).toEqual([{ id: '10' }]);
   await pool.end();
 });
