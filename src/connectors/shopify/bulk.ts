@@ -10,7 +10,6 @@ import type { Cursor } from '../../model/ids.js';
 import type { RemoteRecord } from '../../model/record.js';
 import type { CallOptions, Fields, Page } from '../connector.js';
 import type { Api } from './api.js';
-import { parseJson } from './changes.js';
 import {
   bulkCancelDocument,
   bulkQuery,
@@ -20,7 +19,7 @@ import {
   pageDocument,
 } from './documents.js';
 import { toUserErrors } from './user-errors.js';
-import { asNumber, asObject, asText } from './json.js';
+import { asNumber, asObject, asText, parseJson } from './json.js';
 import type { JsonObject, ObjectSpec } from './objects/spec.js';
 import { completeChildren, nextCursor } from './read.js';
 import { nodesOf, toRecord } from './record.js';

@@ -8,7 +8,7 @@ import type { CallOptions, Fields, Page } from '../connector.js';
 import { RefusedWhole } from './api.js';
 import type { Api } from './api.js';
 import { changesDocument, shopDocument } from './documents.js';
-import { asNumber, asObject, asText } from './json.js';
+import { asNumber, asObject, asText, parseJson } from './json.js';
 import type { JsonObject, ObjectSpec } from './objects/spec.js';
 import { fetchRecords, nextCursor } from './read.js';
 import { nodesOf } from './record.js';
@@ -139,14 +139,6 @@ function parsePosition(text: Cursor): Position {
     session: asText(value['session']) ?? '',
     generation: asNumber(value['generation']) ?? 0,
   };
-}
-
-export function parseJson(text: string): JsonObject | null {
-  try {
-    return asObject(JSON.parse(text));
-  } catch {
-    return null; // Not ours; the caller says so.
-  }
 }
 
 const toSecond = (ms: number): string => `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, 19)}Z`;

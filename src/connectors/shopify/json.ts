@@ -25,3 +25,12 @@ export function at(node: JsonObject, place: string): unknown {
   }
   return here;
 }
+
+/** A JSON object, or null for any other text; whoever asked knows what that means. */
+export function parseJson(text: string): JsonObject | null {
+  try {
+    return asObject(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
