@@ -2,6 +2,7 @@
 // about is not fine, 2 wrong usage or configuration, 3 something cannot be reached.
 import { Command, CommanderError } from 'commander';
 import type { ExitCode } from '../base/errors.js';
+import { register as check } from './check.js';
 import type { Common, Frame, Register } from './command.js';
 import { register as init } from './init.js';
 import type { Io } from './io.js';
@@ -10,7 +11,7 @@ import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
 import { register as token } from './token.js';
 
 /** In the order of help. */
-const commands: readonly Register[] = [init, token];
+const commands: readonly Register[] = [init, check, token];
 
 const exitCodes = `
 Exit codes:
