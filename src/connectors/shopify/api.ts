@@ -144,8 +144,11 @@ export class Api {
   private interpret(response: HttpResponse, document: Document): Reply {
     const { spoke, limiter } = this.deps;
     if (response.status < 200 || response.status > 299) {
-      const error = statusError(response, spoke, this.retryAfterMs(response.headers['retry-after']));
-      if (error instanceof RateLimited) limiter.backOff(error.retryAfterMs, 'HTTP 429');
+      const retryAfterMs = this.retryAfterMs(response.headers['retry-after']);
+      const error = statusError(response, spoke, retryAfterMs);
+      if (error instanceof RateLimited || response.headers['retry-after'] !== undefined) {
+        limiter.backOff(retryAfterMs, `HTTP ${response.status}`);
+      }
       throw error;
     }
     const body = parseBody(response);
@@ -168,7 +171,7 @@ export class Api {
         errors[0]?.code || 'no_data',
         `Shopify answered without data (${errors[0]?.message ?? 'no reason'})`,
       );
-    return { data, errors };
+    return { data, errors: hideDenied(data, errors) };
   }
 
   private observe(body: JsonObject): { waitMs(cost: number): number } {
@@ -187,16 +190,12 @@ export class Api {
   }
 
   private settleRead(reply: Reply): JsonObject {
-    const data = reply.data as Record<string, unknown>;
     for (const error of reply.errors) {
-      if (error.code === 'ACCESS_DENIED' && error.path.length > 1) erase(data, error.path);
-      else if (error.code === 'ACCESS_DENIED') throw denied(this.deps.spoke, [error]);
-      else {
-        const message = `${this.deps.spoke}: Shopify could not answer in full: ${error.message}`;
-        throw new Retriable({ spoke: this.deps.spoke, code: error.code || 'partial_answer', message });
-      }
+      if (error.code === 'ACCESS_DENIED') throw denied(this.deps.spoke, [error]);
+      const message = `${this.deps.spoke}: Shopify could not answer in full: ${error.message}`;
+      throw new Retriable({ spoke: this.deps.spoke, code: error.code || 'partial_answer', message });
     }
-    return data;
+    return reply.data;
   }
 
   /** Seconds (Shopify sends decimals) or an HTTP date; anything else waits the default. */
@@ -236,6 +235,13 @@ function toGraphqlError(value: unknown): GraphqlError {
     code: asText(asObject(error['extensions'])?.['code']) ?? '',
     path: asArray(error['path']).filter((step) => typeof step === 'string' || typeof step === 'number'),
   };
+}
+
+/** Fields we may not see become absent; the other errors stay. A whole root or mutation that is denied stays an error. */
+function hideDenied(data: JsonObject, errors: readonly GraphqlError[]): readonly GraphqlError[] {
+  const hidden = errors.filter((error) => error.code === 'ACCESS_DENIED' && error.path.length > 1);
+  for (const error of hidden) erase(data as Record<string, unknown>, error.path);
+  return errors.filter((error) => !hidden.includes(error));
 }
 
 /** Takes out what the remote nulled because we may not see it: not observed is not null. */

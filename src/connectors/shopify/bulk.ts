@@ -59,7 +59,13 @@ export async function* scanPages(
     // Expired or failed since: from the beginning again, which repeats but does not skip.
     api.deps.log.warn({ spoke: api.deps.spoke, object: spec.name }, 'bulk operation is gone; reading pages instead');
   }
-  yield* connectionPages(api, spec, fields, place?.kind === 'pages' ? place.after : null, options);
+  yield* connectionPages(
+    api,
+    spec,
+    fields,
+    place?.kind === 'pages' && place.after !== '' ? place.after : null,
+    options,
+  );
 }
 
 const stateKey = (spec: ObjectSpec): string => `bulk:${spec.name}`;

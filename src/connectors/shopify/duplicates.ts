@@ -38,7 +38,8 @@ export async function findExisting(
   if (keys.length === 0) return null;
   const found = await quietly(() => findRecords(api, spec, keys, { paths: [], children: {} }, options));
   if (found === null) return null;
-  return [...new Set(found.flat().map((record) => record.externalId))];
+  const own = write.op === 'update' ? write.externalId : null;
+  return [...new Set(found.flat().map((record) => record.externalId))].filter((id) => id !== own);
 }
 
 /** The rejection stands whether or not it can be explained: a failed look leaves it as it is. */

@@ -1,7 +1,7 @@
 // Owns writes: each planned from the catalogue, many in one request by alias, results matched by alias.
 // Promises one result a write, in order; a result that is not surely known is `unknown`. Never sends a write twice.
 import { BadRecord, OutcomeUnknown, RateLimited, TruespokeError } from '../../base/errors.js';
-import { externalId } from '../../model/ids.js';
+import { externalId, version } from '../../model/ids.js';
 import type { ExternalId } from '../../model/ids.js';
 import type { CallOptions, Write, WriteResult } from '../connector.js';
 import { RefusedWhole } from './api.js';
@@ -245,7 +245,7 @@ export class Writer {
 const applied = (id: ExternalId): WriteResult => ({
   outcome: 'applied',
   externalId: id,
-  version: '' as never,
+  version: version(''),
   record: null,
 });
 

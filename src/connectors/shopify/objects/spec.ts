@@ -126,6 +126,9 @@ export function arrange(
 }
 
 function encode(spec: PathSpec, value: unknown): unknown {
+  // Where Shopify has no null, its empty value says the same.
+  if (value === null && spec.nullable === false && spec.type === 'text') return '';
+  if (value === null && spec.type === 'list') return [];
   if (spec.decimal === true && typeof value === 'number') return String(value);
   return value;
 }
