@@ -6,12 +6,13 @@ import { register as check } from './check.js';
 import type { Common, Frame, Register } from './command.js';
 import { register as init } from './init.js';
 import type { Io } from './io.js';
+import { register as migrate } from './migrate.js';
 import { version } from './package-files.js';
 import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
 import { register as token } from './token.js';
 
 /** In the order of help. */
-const commands: readonly Register[] = [init, check, token];
+const commands: readonly Register[] = [init, check, migrate, token];
 
 const exitCodes = `
 Exit codes:

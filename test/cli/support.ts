@@ -1,5 +1,5 @@
 // Owns running one command line without a process: a fake Io that remembers what was written.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.js';
@@ -51,4 +51,30 @@ export async function withFolder<T>(body: (folder: string) => Promise<T>): Promi
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+const widget = `entity: widget
+fields:
+  code: { type: text, match: exact }
+  label: { type: text }
+spokes:
+  store: { object: Widget, fields: { code: code, label: label } }
+`;
+
+/** A project of one entity and one spoke of the memory connector, with its hub at `hubUrl`. */
+export function withProject<T>(
+  hubUrl: string,
+  body: (cwd: string, env: Record<string, string>) => Promise<T>,
+  mapping = widget,
+): Promise<T> {
+  return withFolder(async (cwd) => {
+    const objects = 'objects: { Widget: { fields: { code: {}, label: {} } } }';
+    await writeFile(
+      join(cwd, 'truespoke.yaml'),
+      `hub: { url: "\${HUB_URL}" }\nspokes:\n  store: { connector: memory, ${objects} }\nserver: { port: 0 }\n`,
+    );
+    await mkdir(join(cwd, 'mappings'));
+    await writeFile(join(cwd, 'mappings', 'widget.yaml'), mapping);
+    return body(cwd, { HUB_URL: hubUrl });
+  });
 }
