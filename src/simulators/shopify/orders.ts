@@ -295,5 +295,5 @@ function addToCustomer(shop: Shop, actor: Actor, customer: CustomerRow, order: O
   shop.ordersOfCustomer.set(customer.id, orders);
   const present = shop.customers.get(customer.id) ?? customer;
   shop.customers.put({ ...present, updatedAt: shop.now() }, shop.now());
-  shop.ripple(actor, { topic: 'CUSTOMERS_UPDATE', kind: 'Customer', id: customer.id });
+  shop.ripple(actor, { topics: ['CUSTOMERS_UPDATE'], kind: 'Customer', id: customer.id });
 }

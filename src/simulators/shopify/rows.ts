@@ -177,9 +177,7 @@ export interface SubscriptionRow extends Stamped {
   readonly topic: string;
   readonly uri: string;
   readonly format: string;
-  readonly filter: string | null;
   readonly includeFields: readonly string[];
-  readonly metafieldNamespaces: readonly string[];
   readonly apiVersion: string;
 }
 

@@ -28,8 +28,8 @@ export interface Actor {
 
 /** Something subscribers may want to hear about. */
 export interface ShopEvent {
-  /** Enum spelling, e.g. `CUSTOMERS_UPDATE`. */
-  readonly topic: string;
+  /** Enum spelling, e.g. `CUSTOMERS_UPDATE`. One act may be news to more than one topic. */
+  readonly topics: readonly string[];
   readonly kind: ObjectKind;
   readonly id: number;
 }
@@ -61,6 +61,7 @@ export class Shop {
   /** Owners by the value of a unique metafield. */
   readonly uniqueValues = new Map<string, number>();
   readonly ordersOfCustomer = new Map<number, Set<number>>();
+  private readonly skus = new Map<string, number>();
   lastOrderNumber = 1000;
   private lastMinor = 1_000_000_000_000;
 
@@ -72,8 +73,11 @@ export class Shop {
     private readonly announce: (event: ShopEvent) => void,
   ) {}
 
+  /** Set while old records are seeded: they carry old stamps. */
+  pinned: number | null = null;
+
   now(): number {
-    return this.clock.now();
+    return this.pinned ?? this.clock.now();
   }
 
   /** Ids of things inside records: addresses, line items, options. */
@@ -97,12 +101,24 @@ export class Shop {
     const { kind, id, op, before, after } = change;
     const { name, route, requestId } = actor;
     this.ledger.append({ actor: name, object: kind, id: gid(kind, id), op, before, after, requestId, route });
-    for (const topic of change.topics) this.announce({ topic, kind, id });
+    if (change.topics.length > 0) this.announce({ topics: change.topics, kind, id });
   }
 
   /** For effects that nobody wrote: an order makes its customer's totals move. No ledger entry. */
   ripple(actor: Actor, event: ShopEvent): void {
     if (!actor.quiet) this.announce(event);
+  }
+
+  /** The variant with this SKU, the oldest of several. Remembers, and checks what it remembers. */
+  variantBySku(sku: string): number | null {
+    const known = this.variants.get(this.skus.get(sku) ?? null);
+    if (known?.sku === sku) return known.id;
+    for (const row of this.variants.live()) if (row.sku !== null && !this.skus.has(row.sku)) this.skus.set(row.sku, row.id);
+    const found = this.variants.get(this.skus.get(sku) ?? null);
+    if (found?.sku === sku) return found.id;
+    this.skus.delete(sku);
+    for (const row of this.variants.live()) if (row.sku === sku) return row.id;
+    return null;
   }
 
   metafieldsOf(kind: OwnerKind, id: number): Iterable<MetafieldRow> {

@@ -386,10 +386,8 @@ input MetafieldDefinitionIdentifierInput {
 
 input WebhookSubscriptionInput {
   callbackUrl: URL
-  filter: String
   format: WebhookSubscriptionFormat
   includeFields: [String!]
-  metafieldNamespaces: [String!]
   uri: String
 }
 

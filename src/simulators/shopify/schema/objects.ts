@@ -386,12 +386,10 @@ type WebhookSubscription implements LegacyInteroperability & Node {
   callbackUrl: URL!
   createdAt: DateTime!
   endpoint: WebhookSubscriptionEndpoint!
-  filter: String
   format: WebhookSubscriptionFormat!
   id: ID!
   includeFields: [String!]!
   legacyResourceId: UnsignedInt64!
-  metafieldNamespaces: [String!]!
   topic: WebhookSubscriptionTopic!
   updatedAt: DateTime!
   uri: String!

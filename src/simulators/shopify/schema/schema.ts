@@ -1,0 +1,54 @@
+// Owns the executable schema: the written types joined with their resolvers. A resolver for a field that the types lack is
+// a mistake and stops the start; a field without resolver is read from the row by name.
+import { buildSchema, GraphQLScalarType, isAbstractType, isObjectType, isScalarType, Kind, type GraphQLSchema } from 'graphql';
+import { assert } from '../../../base/assert.js';
+import { objectResolvers } from '../objects.js';
+import { queryResolvers } from '../reads.js';
+import { mutationResolvers } from '../writes.js';
+import { inputTypes } from './inputs.js';
+import { mutationTypes } from './mutations.js';
+import { objectTypes } from './objects.js';
+import { valueTypes } from './values.js';
+
+const roots = `
+schema { query: QueryRoot mutation: Mutation }
+directive @idempotent(key: String!) on FIELD
+`;
+
+export const typeDefinitions = [roots, valueTypes, objectTypes, mutationTypes, inputTypes].join('\n');
+
+export function adminSchema(): GraphQLSchema {
+  const schema = buildSchema(typeDefinitions);
+  attach(schema, 'QueryRoot', queryResolvers);
+  attach(schema, 'Mutation', mutationResolvers);
+  for (const [name, fields] of Object.entries(objectResolvers)) attach(schema, name, fields);
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (isAbstractType(type)) type.resolveType = (value: { kind?: string }) => value.kind ?? 'WebhookHttpEndpoint';
+    if (isScalarType(type)) loosen(type);
+  }
+  return schema;
+}
+
+function attach(schema: GraphQLSchema, name: string, fields: Readonly<Record<string, unknown>>): void {
+  const type = schema.getType(name);
+  assert(isObjectType(type), `no object type ${name} in the schema`);
+  const known = type.getFields();
+  for (const [field, resolve] of Object.entries(fields)) {
+    const definition = known[field];
+    // Shared groups of fields (stamps, metafields) hold more than each type has.
+    if (definition !== undefined) definition.resolve = resolve as NonNullable<typeof definition.resolve>;
+  }
+}
+
+/** Scalars that are text on the wire but are often sent as numbers. */
+function loosen(type: GraphQLScalarType): void {
+  if (!['Money', 'Decimal', 'UnsignedInt64'].includes(type.name)) return;
+  const digits = type.name === 'UnsignedInt64' ? /^\d+$/ : /^[+-]?(\d+(\.\d*)?|\.\d+)$/;
+  const parse = (value: unknown): string => {
+    const text = typeof value === 'number' || typeof value === 'string' ? String(value) : '';
+    if (!digits.test(text)) throw new TypeError(`invalid ${type.name} '${String(value)}'`);
+    return text;
+  };
+  type.parseValue = parse;
+  type.parseLiteral = (node) => parse(node.kind === Kind.INT || node.kind === Kind.FLOAT || node.kind === Kind.STRING ? node.value : null);
+}
