@@ -108,9 +108,15 @@ export function waitFor(quota: Quota, missing: number, nowMs: number): number {
   return waitMs === Infinity ? waitMsMax : Math.max(1, waitMs);
 }
 
-/** At most as long as the pause was meant to be, wherever the clock went. */
+/** Two machines' clocks may differ by this much without a pause being lost. */
+export const skewMsMax = 5_000;
+
+/**
+ * Never longer than the pause was meant to be. A clock that stands clearly before its beginning has stepped back: then the
+ * pause counts as over, instead of lasting until the clock is there again; who was told to wait still waits by its own watch.
+ */
 export function pauseLeftMs(quota: Pick<Quota, 'pausedAtMs' | 'pausedUntilMs'>, nowMs: number): number {
-  if (quota.pausedUntilMs === null || quota.pausedAtMs === null) return 0;
+  if (quota.pausedUntilMs === null || quota.pausedAtMs === null || nowMs < quota.pausedAtMs - skewMsMax) return 0;
   return Math.max(0, Math.min(quota.pausedUntilMs - nowMs, quota.pausedUntilMs - quota.pausedAtMs));
 }
 

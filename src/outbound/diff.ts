@@ -4,6 +4,7 @@ import { BadValue, type FieldMapping, type SpokeMapping } from '../mapping/mappi
 import { sameHub, sameRemote } from '../mapping/values.js';
 import type { EntityName, ExternalId, FieldName, HubId, RemotePath } from '../model/ids.js';
 import { hubId } from '../model/ids.js';
+import type { ChildIntent } from '../model/intent.js';
 import { imageOf, type Link } from '../model/link.js';
 import type { HubFields, HubRow, HubValue, RemoteFields, RemoteValue } from '../model/record.js';
 
@@ -29,6 +30,8 @@ export interface Sending {
   readonly fields: RemoteFields;
   /** Hub values behind `fields`, which become the base once confirmed. */
   readonly hub: HubFields;
+  /** Embedded children by child name, added after the parent's own diff. */
+  readonly children?: Readonly<Record<string, readonly ChildIntent[]>>;
 }
 
 export type Difference =

@@ -1,8 +1,8 @@
 // Owns truespoke.delivery: the dirty set, its leases and its states. pending → claimed → sent → settled | unknown.
 // Law 5: what was sent and not answered becomes `unknown`, never pending again, until a read-back has decided.
 import type { EntityName, HubId, SpokeName } from '../model/ids.js';
-import type { RemoteFields, RemoteValue } from '../model/record.js';
-import type { HubFields } from '../model/record.js';
+import type { Intent } from '../model/intent.js';
+import type { RemoteValue } from '../model/record.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 export type DeliveryLane = 0 | 1 | 2;
@@ -52,16 +52,6 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
       rows.map((row) => row.held ?? null),
     ],
   });
-}
-
-/** What was put on the wire, kept until its outcome is known. */
-export interface Intent {
-  readonly op: 'create' | 'update' | 'delete' | 'undelete';
-  readonly externalId: string | null;
-  readonly fields: RemoteFields;
-  /** The hub values behind it: they become the base once the effect is confirmed. */
-  readonly hub: HubFields;
-  readonly sentAtMs: number;
 }
 
 export interface Claimed {

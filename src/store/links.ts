@@ -49,6 +49,16 @@ export async function lockLinks(tx: Tx, feed: Feed, ids: readonly ExternalId[]):
   return new Map(rows.map((row) => [externalId(row['external_id'] ?? ''), toLink(row)]));
 }
 
+/** Takes the links' locks before those of deliveries: the one order in which the engine takes locks. */
+export async function lockLinksByHub(tx: Tx, feed: Feed, ids: readonly HubId[]): Promise<void> {
+  await tx.query({
+    name: 'link_lock_hub',
+    text: `select 1 from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[])
+      order by l.external_id for update`,
+    values: [feed.spoke, feed.entity, ids],
+  });
+}
+
 /** The live link of each hub record at one spoke, else its newest tombstone. */
 export async function linksByHub(db: Queryable, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, Link>> {
   const { rows } = await db.query(

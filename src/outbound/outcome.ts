@@ -1,0 +1,104 @@
+// What does a write's result mean for its delivery? Pure. Law 5: unknown is never retried blindly.
+import type { WriteResult } from '../connectors/connector.js';
+import { sameRemote } from '../mapping/values.js';
+import type { ExternalId, RemotePath, Version } from '../model/ids.js';
+import type { RemoteRecord } from '../model/record.js';
+import type { Intent } from '../model/intent.js';
+
+export type Outcome =
+  | {
+      readonly kind: 'applied';
+      readonly externalId: ExternalId;
+      readonly version: Version;
+      readonly record: RemoteRecord | null;
+    }
+  /** A person, or a later value, must help. */
+  | { readonly kind: 'park'; readonly code: string; readonly message: string; readonly field: RemotePath | null }
+  | { readonly kind: 'later'; readonly delayMs: number; readonly reason: string; readonly counts: boolean }
+  | { readonly kind: 'unknown'; readonly reason: string }
+  /** The spoke shows something newer, or has it already: inbound must look first, then diff again. */
+  | {
+      readonly kind: 'observe';
+      readonly ids: readonly ExternalId[];
+      readonly belongsHere: boolean;
+      readonly reason: string;
+    };
+
+export interface OutcomeRules {
+  readonly attempt: number;
+  readonly attemptsMax: number;
+  /** Delay before another attempt, already jittered. */
+  readonly backoffMs: number;
+}
+
+export function outcomeOf(result: WriteResult, externalId: ExternalId | null, rules: OutcomeRules): Outcome {
+  switch (result.outcome) {
+    case 'applied':
+      return { kind: 'applied', externalId: result.externalId, version: result.version, record: result.record };
+    case 'unknown':
+      return { kind: 'unknown', reason: result.cause };
+    case 'throttled':
+      return { kind: 'later', delayMs: result.retryAfterMs, reason: 'throttled', counts: false };
+    case 'stale':
+      return externalId === null
+        ? { kind: 'later', delayMs: rules.backoffMs, reason: 'stale', counts: true }
+        : { kind: 'observe', ids: [externalId], belongsHere: false, reason: 'stale' };
+    case 'rejected':
+      return rejected(result, externalId, rules);
+    default:
+      return result satisfies never;
+  }
+}
+
+function rejected(
+  result: Extract<WriteResult, { outcome: 'rejected' }>,
+  externalId: ExternalId | null,
+  rules: OutcomeRules,
+): Outcome {
+  const parked: Outcome = { kind: 'park', code: result.code, message: result.message, field: result.paths[0] ?? null };
+  switch (result.recovery) {
+    case 'park':
+      return parked;
+    case 'retry':
+      return rules.attempt >= rules.attemptsMax
+        ? parked
+        : { kind: 'later', delayMs: rules.backoffMs, reason: result.code, counts: true };
+    case 'gone':
+      return externalId === null ? parked : { kind: 'observe', ids: [externalId], belongsHere: false, reason: 'gone' };
+    case 'duplicate': {
+      const [only, second] = result.existing ?? [];
+      return only !== undefined && second === undefined
+        ? { kind: 'observe', ids: [only], belongsHere: true, reason: 'duplicate' }
+        : parked;
+    }
+    default:
+      return result.recovery satisfies never;
+  }
+}
+
+/** What reading a record back says about a write whose answer was lost. */
+export type ReadBack =
+  | { readonly kind: 'applied'; readonly record: RemoteRecord | null }
+  | { readonly kind: 'not_applied' }
+  /** It shows neither what was nor what we sent: someone, or something, else wrote. */
+  | { readonly kind: 'changed'; readonly record: RemoteRecord }
+  | { readonly kind: 'gone' };
+
+export function judge(intent: Intent, found: RemoteRecord | null, before: Version): ReadBack {
+  const present = found !== null && !found.deleted;
+  if (intent.op === 'delete') return present ? { kind: 'not_applied' } : { kind: 'applied', record: null };
+  if (intent.op === 'undelete') return present ? { kind: 'applied', record: found } : { kind: 'not_applied' };
+  if (!present) return intent.op === 'create' ? { kind: 'not_applied' } : { kind: 'gone' };
+  if (intent.op === 'create' || shows(found, intent)) return { kind: 'applied', record: found };
+  const moved = found.version === '' || found.version > before;
+  if (!moved) return { kind: 'not_applied' };
+  // Normalised by the spoke on the way in: ours all the same when we were the last to write.
+  return found.modifiedBySelf === true ? { kind: 'applied', record: found } : { kind: 'changed', record: found };
+}
+
+function shows(record: RemoteRecord, intent: Intent): boolean {
+  return Object.entries(intent.fields).every(([path, value]) => {
+    const shown = record.fields[path as RemotePath];
+    return shown === undefined || sameRemote(shown, value);
+  });
+}

@@ -1,0 +1,226 @@
+// Settles what came back: base, link, parked items and the delivery itself in one transaction (F10). Only rows whose lease is still
+// ours are touched: a worker that slept through its lease cannot overwrite what its successor did (F24).
+import type { EntityName, FieldName, HubId, Version } from '../model/ids.js';
+import { version } from '../model/ids.js';
+import { imageOf, type Base, type BasePair } from '../model/link.js';
+import type { HubFields, RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
+import type { SpokeMapping } from '../mapping/mapping.js';
+import { openReviews, type Review } from '../store/conflicts.js';
+import { lockClaimed, release, releaseWaiting, settle, type Claimed, type Release } from '../store/deliveries.js';
+import { storeEvents, type InboxEvent } from '../store/inbox.js';
+import { buryLinks, lockLinksByHub, saveLinks, type LinkWrite } from '../store/links.js';
+import { closeParked, park, type Park } from '../store/parked.js';
+import type { Tx } from '../store/pool.js';
+import { samePaths } from './diff.js';
+
+/** What becomes of one claimed delivery. */
+export type Settlement = { readonly delivery: Claimed } & (
+  | { readonly kind: 'done' }
+  | {
+      readonly kind: 'applied';
+      readonly link: LinkWrite;
+      readonly children: readonly ChildLinks[];
+      readonly fresh: boolean;
+      /** A second step follows. */ readonly again: boolean;
+      readonly recheck: boolean;
+    }
+  | { readonly kind: 'removed'; readonly externalId: LinkWrite['externalId'] }
+  | { readonly kind: 'park'; readonly code: string; readonly message: string; readonly field: string | null }
+  | { readonly kind: 'review'; readonly review: Review }
+  | { readonly kind: 'release'; readonly release: Omit<Release, 'hubId'> }
+);
+
+/** Links of embedded children that went along. */
+export interface ChildLinks {
+  readonly entity: EntityName;
+  readonly links: readonly LinkWrite[];
+}
+
+type Of<K extends Settlement['kind']> = Extract<Settlement, { readonly kind: K }>;
+
+export async function settleAll(
+  tx: Tx,
+  mapping: SpokeMapping,
+  settlements: readonly Settlement[],
+  nowMs: number,
+): Promise<{ readonly lost: number }> {
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  await lockLinksByHub(
+    tx,
+    feed,
+    settlements.map(({ delivery }) => delivery.hubId),
+  );
+  const ours = await lockClaimed(
+    tx,
+    feed,
+    settlements.map(({ delivery }) => delivery),
+  );
+  const mine = settlements.filter(({ delivery }) => ours.has(delivery.hubId));
+  const of = <K extends Settlement['kind']>(kind: K): Of<K>[] =>
+    mine.filter((settlement): settlement is Of<K> => settlement.kind === kind);
+
+  const applied = of('applied');
+  const saved = await saveLinks(
+    tx,
+    feed,
+    applied.map(({ link }) => link),
+    nowMs,
+  );
+  await saveChildren(tx, feed.spoke, applied, nowMs);
+  const stolen = applied.filter(({ link }) => !saved.has(link.externalId));
+  await buryLinks(
+    tx,
+    feed,
+    of('removed').map(({ externalId }) => externalId),
+    nowMs,
+  );
+  await releaseWaiting(
+    tx,
+    feed.spoke,
+    feed.entity,
+    applied.filter(({ fresh }) => fresh).map(({ link }) => link.hubId),
+  );
+  await openReviews(
+    tx,
+    [
+      ...of('review').map(({ review }) => review),
+      ...stolen.map(({ link }): Review => ({
+        ...feed,
+        kind: 'duplicate',
+        key: link.externalId,
+        evidence: { hubId: link.hubId },
+      })),
+    ],
+    nowMs,
+  );
+  await storeEvents(
+    tx,
+    feed.spoke,
+    applied.filter(({ recheck }) => recheck).map(({ link }) => recheckHint(mapping, link, nowMs)),
+    nowMs,
+  );
+
+  const parks = [...of('park').map((one) => parkRow(feed, one)), ...of('review').map((one) => reviewPark(feed, one))];
+  await park(tx, parks, nowMs);
+  const good = [...of('done'), ...applied, ...of('removed')];
+  await closeParked(tx, { ...feed, direction: 'out', keys: good.map(({ delivery }) => delivery.hubId) }, nowMs);
+  await settle(
+    tx,
+    feed,
+    [...good.filter((one) => one.kind !== 'applied' || !one.again), ...of('park'), ...of('review')].map(
+      ({ delivery }) => delivery,
+    ),
+  );
+  await release(tx, feed, [
+    ...of('release').map((one): Release => ({ ...one.release, hubId: one.delivery.hubId })),
+    ...applied.filter(({ again }) => again).map(({ delivery }): Release => again(delivery.hubId)),
+  ]);
+  return { lost: settlements.length - mine.length };
+}
+
+async function saveChildren(
+  tx: Tx,
+  spoke: SpokeMapping['spoke'],
+  applied: readonly Of<'applied'>[],
+  nowMs: number,
+): Promise<void> {
+  const byEntity = new Map<EntityName, LinkWrite[]>();
+  for (const { entity, links } of applied.flatMap(({ children }) => children)) {
+    byEntity.set(entity, [...(byEntity.get(entity) ?? []), ...links]);
+  }
+  for (const [entity, links] of byEntity) await saveLinks(tx, { spoke, entity }, links, nowMs);
+}
+
+function again(id: HubId): Release {
+  return { hubId: id, state: 'pending', notBeforeMs: null, reason: 'second_step', waitsFor: null, counts: false };
+}
+
+/** The answer did not tell what the record looks like now: someone may have edited it right after us. */
+function recheckHint(mapping: SpokeMapping, link: LinkWrite, nowMs: number): InboxEvent {
+  return {
+    eventId: `recheck:${mapping.object}:${link.externalId}:${nowMs}`,
+    topic: 'recheck',
+    object: mapping.object,
+    externalId: link.externalId,
+    deleted: false,
+    compliance: false,
+    body: null,
+    notBeforeMs: null,
+  };
+}
+
+function parkRow(feed: Pick<Park, 'spoke' | 'entity'>, one: Of<'park'>): Park {
+  const { code, message, field, delivery } = one;
+  return {
+    ...feed,
+    direction: 'out',
+    key: delivery.hubId,
+    state: 'open',
+    code,
+    message,
+    field,
+    payload: delivery.intent,
+    waitsFor: null,
+    deadlineMs: null,
+  };
+}
+
+function reviewPark(feed: Pick<Park, 'spoke' | 'entity'>, { delivery, review }: Of<'review'>): Park {
+  return {
+    ...feed,
+    direction: 'out',
+    key: delivery.hubId,
+    state: 'open',
+    code: `review_${review.kind}`,
+    message: 'the spoke already holds records like this one; a person must say which',
+    field: null,
+    payload: review.evidence,
+    waitsFor: null,
+    deadlineMs: null,
+  };
+}
+
+/**
+ * The base after a confirmed write: what the hub held when it was sent, and what the spoke shows now. Without an image of the record
+ * the values sent stand for it, where the field is read from the paths it is written to; else the field gets its
+ * pair at the next observation.
+ */
+export function confirmedBase(
+  mapping: SpokeMapping,
+  hub: HubFields,
+  sent: RemoteFields,
+  record: RemoteRecord | null,
+): Base {
+  const base: Record<FieldName, BasePair> = {};
+  for (const field of mapping.fields) {
+    const { name } = field.field;
+    const value = hub[name];
+    if (value === undefined) continue;
+    if (record === null && !samePaths(field)) continue;
+    // A create leaves out what is empty: a path that was not sent stands for null.
+    const image = imageFrom(record?.fields ?? sent, field.reads, record === null ? null : undefined);
+    if (image !== undefined) base[name] = { hub: value, remote: image };
+  }
+  return base;
+}
+
+/** `otherwise`: what a path means that is not there; undefined = the image is not known. */
+function imageFrom(
+  fields: RemoteFields,
+  reads: SpokeMapping['paths'],
+  otherwise: null | undefined,
+): RemoteValue | undefined {
+  if (reads.length === 0) return undefined;
+  const values: RemoteValue[] = [];
+  for (const path of reads) {
+    const value = fields[path] ?? (path in fields ? null : otherwise);
+    if (value === undefined) return undefined;
+    values.push(value);
+  }
+  return imageOf(values);
+}
+
+/** With no image, the version may belong to a later edit of someone else: it must not hide that edit. */
+export function confirmedVersion(stamp: Version, record: RemoteRecord | null): Version {
+  return record === null ? version('') : stamp;
+}
