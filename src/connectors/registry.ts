@@ -1,6 +1,8 @@
 // Owns the one list of connectors. A new connector is one folder and one line here; nothing else names it.
 import type { ConfigPlace, Connector, ConnectorDeps, Spoke } from './connector.js';
 import { memory } from './memory/index.js';
+import { salesforce } from './salesforce/index.js';
+import { shopify } from './shopify/index.js';
 
 /** A connector behind a closed door: configuration goes in raw and comes out as a way to open the spoke. */
 export interface RegisteredConnector {
@@ -25,6 +27,6 @@ export function register<Config>(connector: Connector<Config>): RegisteredConnec
   };
 }
 
-const list: readonly RegisteredConnector[] = [register(memory)];
+const list: readonly RegisteredConnector[] = [register(memory), register(salesforce), register(shopify)];
 
 export const connectors: ReadonlyMap<string, RegisteredConnector> = new Map(list.map((each) => [each.name, each]));

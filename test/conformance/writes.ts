@@ -2,10 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { RateLimited, Retriable } from '../../src/base/errors.js';
 import type { ChildWrite, Write, WriteResult } from '../../src/connectors/connector.js';
-import { externalId, version, type ExternalId } from '../../src/model/ids.js';
+import { externalId, remotePath, version, type ExternalId } from '../../src/model/ids.js';
 import type { RemoteFields } from '../../src/model/record.js';
-import { eventually, hub, interactive, type FaultName, type Traits } from './harness.js';
+import { eventually, hub, interactive, type ChildTraits, type FaultName, type Traits } from './harness.js';
 import type { Current } from './suite.js';
+
+/** Stands in where a connector embeds no children; its tests do not run. */
+const absent: ChildTraits = { name: '', path: remotePath(''), sample: () => ({}), changed: () => ({}) };
 
 type Applied = Extract<WriteResult, { outcome: 'applied' }>;
 
@@ -297,7 +300,7 @@ export function writePromises(current: Current, traits: Traits): void {
       path,
       sample: childSample,
       changed,
-    } = children ?? { name: '', path: '' as never, sample: () => ({}), changed: () => ({}) };
+    } = children ?? absent;
     const child = (n: number, more: Partial<ChildWrite> = {}): ChildWrite => ({
       hubId: hub(100 + n),
       externalId: null,
