@@ -43,18 +43,28 @@ function differences(ours: GraphQLSchema, theirs: GraphQLSchema): readonly strin
 
 function typeDifferences(ours: GraphQLNamedType, theirs: GraphQLNamedType): readonly string[] {
   if (isEnumType(ours) && isEnumType(theirs)) {
-    return ours.getValues().filter((each) => !theirs.getValue(each.name)).map((each) => `: no value ${each.name}`);
+    return ours
+      .getValues()
+      .filter((each) => !theirs.getValue(each.name))
+      .map((each) => `: no value ${each.name}`);
   }
   if (isUnionType(ours) && isUnionType(theirs)) {
     const names = theirs.getTypes().map((each) => each.name);
-    return ours.getTypes().filter((each) => !names.includes(each.name)).map((each) => `: no member ${each.name}`);
+    return ours
+      .getTypes()
+      .filter((each) => !names.includes(each.name))
+      .map((each) => `: no member ${each.name}`);
   }
   if (isInputObjectType(ours) && isInputObjectType(theirs)) {
     const oneOf = ours.isOneOf === theirs.isOneOf ? [] : [': @oneOf differs'];
-    const missing = Object.values(theirs.getFields()).filter((each) => isRequiredInputField(each) && !ours.getFields()[each.name]);
+    const missing = Object.values(theirs.getFields()).filter(
+      (each) => isRequiredInputField(each) && !ours.getFields()[each.name],
+    );
     const fields = Object.values(ours.getFields()).flatMap((each) => {
       const other = theirs.getFields()[each.name];
-      return other === undefined ? [`.${each.name}: no such field`] : argumentDifferences(each as GraphQLArgument, other as GraphQLArgument);
+      return other === undefined
+        ? [`.${each.name}: no such field`]
+        : argumentDifferences(each as GraphQLArgument, other as GraphQLArgument);
     });
     return [...oneOf, ...fields, ...missing.map((each) => `.${each.name}: required, but not ours`)];
   }
@@ -70,21 +80,35 @@ function typeDifferences(ours: GraphQLNamedType, theirs: GraphQLNamedType): read
   return [];
 }
 
-function fieldDifferences(ours: GraphQLField<unknown, unknown>, theirs: GraphQLField<unknown, unknown>): readonly string[] {
-  const type = String(ours.type) === String(theirs.type) ? [] : [`.${ours.name}: ${String(theirs.type)}, not ${String(ours.type)}`];
+function fieldDifferences(
+  ours: GraphQLField<unknown, unknown>,
+  theirs: GraphQLField<unknown, unknown>,
+): readonly string[] {
+  const type =
+    String(ours.type) === String(theirs.type)
+      ? []
+      : [`.${ours.name}: ${String(theirs.type)}, not ${String(ours.type)}`];
   const given = ours.args.flatMap((each) => {
     const other = theirs.args.find((one) => one.name === each.name);
     if (other === undefined) return [`.${ours.name}(${each.name}): no such argument`];
     return argumentDifferences(each, other).map((text) => `.${ours.name}(${text})`);
   });
-  const missing = theirs.args.filter((each) => isRequiredArgument(each) && !ours.args.some((one) => one.name === each.name));
+  const missing = theirs.args.filter(
+    (each) => isRequiredArgument(each) && !ours.args.some((one) => one.name === each.name),
+  );
   return [...type, ...given, ...missing.map((each) => `.${ours.name}(${each.name}): required, but not ours`)];
 }
 
 function argumentDifferences(ours: GraphQLArgument, theirs: GraphQLArgument): readonly string[] {
-  const type = String(ours.type) === String(theirs.type) ? [] : [`${ours.name}: ${String(theirs.type)}, not ${String(ours.type)}`];
+  const type =
+    String(ours.type) === String(theirs.type) ? [] : [`${ours.name}: ${String(theirs.type)}, not ${String(ours.type)}`];
   const same = JSON.stringify(ours.defaultValue) === JSON.stringify(theirs.defaultValue);
-  return same ? type : [...type, `${ours.name}: default ${JSON.stringify(theirs.defaultValue)}, not ${JSON.stringify(ours.defaultValue)}`];
+  return same
+    ? type
+    : [
+        ...type,
+        `${ours.name}: default ${JSON.stringify(theirs.defaultValue)}, not ${JSON.stringify(ours.defaultValue)}`,
+      ];
 }
 
 describe.skipIf(!existsSync(folder))('the simulated Admin schema is a true subset of the official one', () => {

@@ -61,7 +61,8 @@ export class Bulk implements BulkDoor {
   startMutation(call: Call, mutation: string, stagedPath: string): BulkRow {
     const document = this.readMutation(mutation);
     const file = this.staged.get(stagedPath);
-    if (file === undefined || file === null) refuse(null, 'The JSONL file could not be found. Try uploading the file again.', 'NO_SUCH_FILE');
+    if (file === undefined || file === null)
+      refuse(null, 'The JSONL file could not be found. Try uploading the file again.', 'NO_SUCH_FILE');
     const row = this.create('MUTATION', mutation);
     void this.run(call, row.id, () => this.apply(call, row.id, document, file));
     return row;
@@ -100,7 +101,9 @@ export class Bulk implements BulkDoor {
 
   private create(type: BulkRow['type'], query: string): BulkRow {
     const { shop, concurrent } = this.options;
-    const busy = [...shop.bulk.live()].filter((row) => row.type === type && ['CREATED', 'RUNNING', 'CANCELING'].includes(row.status));
+    const busy = [...shop.bulk.live()].filter(
+      (row) => row.type === type && ['CREATED', 'RUNNING', 'CANCELING'].includes(row.status),
+    );
     if (busy.length >= concurrent && busy[0] !== undefined) {
       const kind = type === 'QUERY' ? 'query' : 'mutation';
       const message = `A bulk ${kind} operation for this app and shop is already in progress: ${gid('BulkOperation', busy[0].id)}.`;
@@ -159,7 +162,13 @@ export class Bulk implements BulkDoor {
     return true;
   }
 
-  private async collect(call: Call, id: number, document: DocumentNode, shape: Shape, grouped: boolean): Promise<Buffer | null> {
+  private async collect(
+    call: Call,
+    id: number,
+    document: DocumentNode,
+    shape: Shape,
+    grouped: boolean,
+  ): Promise<Buffer | null> {
     const lines: string[] = [];
     let roots = 0;
     for (let from = 0, total = Infinity; from < total; from += rowsPerSlice) {
@@ -182,7 +191,12 @@ export class Bulk implements BulkDoor {
     for (const [number, line] of file.toString('utf8').split('\n').entries()) {
       if (line.trim() === '') continue;
       const variableValues = JSON.parse(line) as Record<string, unknown>;
-      const result = await execute({ schema: this.options.schema, document, variableValues, contextValue: { ...call, slice: null } });
+      const result = await execute({
+        schema: this.options.schema,
+        document,
+        variableValues,
+        contextValue: { ...call, slice: null },
+      });
       lines.push(JSON.stringify({ ...result, __lineNumber: number }));
       if (lines.length % rowsPerSlice > 0) continue;
       this.change(id, { objectCount: lines.length, rootObjectCount: lines.length });
@@ -227,11 +241,14 @@ export class Bulk implements BulkDoor {
     const shapes = connections(operation.selectionSet, root);
     if (shapes.length === 0) return invalid('Bulk queries must contain at least one connection.');
     if (fields.length > 1) return invalid('Bulk queries must contain one top level field.');
-    if (count(shapes) > connectionsMax) return invalid(`Bulk queries cannot contain more than ${String(connectionsMax)} connections.`);
-    if (depth(shapes) > depthMax + 1) return invalid('Bulk queries cannot contain connections with a nesting depth greater than 2.');
+    if (count(shapes) > connectionsMax)
+      return invalid(`Bulk queries cannot contain more than ${String(connectionsMax)} connections.`);
+    if (depth(shapes) > depthMax + 1)
+      return invalid('Bulk queries cannot contain connections with a nesting depth greater than 2.');
     const [shape] = shapes;
     if (shape === undefined || !selectsIds(operation.selectionSet, root, true)) {
-      const rule = "The parent 'node' field for a nested connection must select the 'id' field without an alias and must be of a type that implements 'Node'.";
+      const rule =
+        "The parent 'node' field for a nested connection must select the 'id' field without an alias and must be of a type that implements 'Node'.";
       return invalid(rule);
     }
     return { document, shape };
@@ -262,7 +279,10 @@ function typeOf(field: FieldNode, parent: GraphQLObjectType): GraphQLObjectType 
 }
 
 /** The selection under `nodes` or `edges { node }` of a connection field. */
-function nodeSelection(field: FieldNode): { set: SelectionSetNode | undefined; shape: Pick<Shape, 'viaEdges' | 'nodes'> } {
+function nodeSelection(field: FieldNode): {
+  set: SelectionSetNode | undefined;
+  shape: Pick<Shape, 'viaEdges' | 'nodes'>;
+} {
   const inner = fieldsOf(field.selectionSet);
   const nodes = inner.find((each) => each.name.value === 'nodes');
   if (nodes !== undefined) return { set: nodes.selectionSet, shape: { viaEdges: null, nodes: keyOf(nodes) } };
@@ -310,7 +330,9 @@ function nodesOf(value: unknown, shape: Shape): readonly Json[] {
 /** Grouped: children follow their parent. Otherwise all parents of the slice come first; a child still follows its parent. */
 function write(nodes: readonly Json[], shape: Shape, parentId: unknown, grouped: boolean, lines: string[]): void {
   const line = (node: Json): void => {
-    const own = Object.fromEntries(Object.entries(node).filter(([key]) => !shape.inner.some((inner) => inner.key === key)));
+    const own = Object.fromEntries(
+      Object.entries(node).filter(([key]) => !shape.inner.some((inner) => inner.key === key)),
+    );
     lines.push(JSON.stringify(parentId === null ? own : { ...own, __parentId: parentId }));
   };
   if (!grouped) nodes.forEach(line);

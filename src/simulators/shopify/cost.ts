@@ -58,7 +58,13 @@ function rootCost(input: CostInput, data: Found): number {
 }
 
 /** `free`: objects directly under a mutation are in its price already. */
-function setCost(input: CostInput, set: SelectionSetNode, type: GraphQLCompositeType, data: Found, free: boolean): number {
+function setCost(
+  input: CostInput,
+  set: SelectionSetNode,
+  type: GraphQLCompositeType,
+  data: Found,
+  free: boolean,
+): number {
   if (isAbstractType(type)) {
     const possible = input.schema.getPossibleTypes(type);
     return Math.max(0, ...possible.map((each) => setCost(input, set, each, data, free)));
@@ -80,7 +86,10 @@ function fieldCost(input: CostInput, field: FieldNode, parent: GraphQLObjectType
   if (!isList(type)) return own + setCost(input, field.selectionSet, composite, data, free);
   if (Array.isArray(data)) {
     const set = field.selectionSet;
-    return data.reduce<number>((sum, each) => sum + (each === null ? 0 : own + setCost(input, set, composite, each, free)), 0);
+    return data.reduce<number>(
+      (sum, each) => sum + (each === null ? 0 : own + setCost(input, set, composite, each, free)),
+      0,
+    );
   }
   const ids = valueOf(input, field, 'ids');
   const size = Array.isArray(ids) ? ids.length : 1;

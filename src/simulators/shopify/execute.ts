@@ -114,7 +114,9 @@ export async function execute(
   const errors = result.errors?.map((error) => error.toJSON());
   const cost = { requestedQueryCost: requested, actualQueryCost: actual, throttleStatus: bucket.status() };
   const search = call.notices.length === 0 ? {} : { search: call.notices };
-  return { body: { ...(ran ? { data: result.data } : {}), ...(errors ? { errors } : {}), extensions: { cost, ...search } } };
+  return {
+    body: { ...(ran ? { data: result.data } : {}), ...(errors ? { errors } : {}), extensions: { cost, ...search } },
+  };
 }
 
 const limitsPage = 'https://shopify.dev/api/usage/rate-limits';

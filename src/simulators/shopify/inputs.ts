@@ -96,10 +96,16 @@ export function setVariants(
     const own = [...path, 'variants', String(at)];
     const choice = selectedOf(input['optionValues'], options, own);
     const key = JSON.stringify(choice.selected ?? []);
-    if (taken.has(key)) refuse(own, 'The variant already exists. Please change at least one option value.', 'INVALID_VARIANT');
+    if (taken.has(key))
+      refuse(own, 'The variant already exists. Please change at least one option value.', 'INVALID_VARIANT');
     taken.add(key);
     const id = typeof input['id'] === 'string' ? idOf('ProductVariant', input['id']) : sameOptions(shop, present, key);
-    return { id, fields: { ...variantFields(input), ...choice }, metafields: metafieldsOf(input['metafields']), path: own };
+    return {
+      id,
+      fields: { ...variantFields(input), ...choice },
+      metafields: metafieldsOf(input['metafields']),
+      path: own,
+    };
   });
 }
 

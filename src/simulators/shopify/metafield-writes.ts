@@ -73,7 +73,11 @@ function touching(call: Call, owner: Owner, change: () => boolean): void {
 function setMetafields(args: Input, call: Call): Input {
   const list = args['metafields'] as Input[];
   if (list.length > setMax) {
-    refuse(['metafields'], `Exceeded the maximum metafields input limit of ${String(setMax)}.`, 'LESS_THAN_OR_EQUAL_TO');
+    refuse(
+      ['metafields'],
+      `Exceeded the maximum metafields input limit of ${String(setMax)}.`,
+      'LESS_THAN_OR_EQUAL_TO',
+    );
   }
   const values = metafieldsOf(list);
   const wanted = list.map((input, at) => {

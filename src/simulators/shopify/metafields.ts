@@ -52,7 +52,8 @@ export function checkMetafield(
   if (given.compareDigest !== undefined) {
     const current = present === undefined ? null : digest(present);
     if (current !== given.compareDigest) {
-      const message = 'The resource has been updated since it was loaded. Try again with an updated `compareDigest` value.';
+      const message =
+        'The resource has been updated since it was loaded. Try again with an updated `compareDigest` value.';
       return userError(path, message, 'STALE_OBJECT');
     }
   }
@@ -174,7 +175,11 @@ export function defineMetafield(shop: Shop, actor: Actor, input: DefinitionInput
   }
   const unique = input.type === 'id' ? true : (input.unique ?? false);
   if (unique && !uniqueTypes.has(input.type)) {
-    refuse([...path, 'capabilities'], `The uniqueValues capability is not available for ${input.type}.`, 'INVALID_CAPABILITY');
+    refuse(
+      [...path, 'capabilities'],
+      `The uniqueValues capability is not available for ${input.type}.`,
+      'INVALID_CAPABILITY',
+    );
   }
   const values = existingValues(shop, input, unique);
   const now = shop.now();

@@ -36,8 +36,12 @@ const bag = (cents: number, currency: string): unknown => {
 function metafields<Row extends { readonly id: number }>(kind: OwnerKind): Fields<Row> {
   return {
     metafield: (row, args, { shop }) =>
-      shop.metafieldOf(kind, row.id, namespaceOf(args['namespace'] as string | null | undefined), String(args['key'])) ??
-      null,
+      shop.metafieldOf(
+        kind,
+        row.id,
+        namespaceOf(args['namespace'] as string | null | undefined),
+        String(args['key']),
+      ) ?? null,
     metafields(row, args, call) {
       const namespace = typeof args['namespace'] === 'string' ? namespaceOf(args['namespace']) : null;
       const keys = Array.isArray(args['keys']) ? (args['keys'] as string[]) : null;
@@ -81,7 +85,10 @@ const customer: Fields<CustomerRow> = {
   addresses: (row, args) => row.addresses.slice(0, (args['first'] as number | null) ?? undefined),
   numberOfOrders: (row, _, call) => String(ordersOf(call, row.id).length),
   amountSpent: (row, _, call) =>
-    money(ordersOf(call, row.id).reduce((sum, order) => sum + totalCents(order), 0), call.shop.facts.currency),
+    money(
+      ordersOf(call, row.id).reduce((sum, order) => sum + totalCents(order), 0),
+      call.shop.facts.currency,
+    ),
   lastOrder: (row, _, call) => ordersOf(call, row.id).at(-1) ?? null,
   canDelete: (row, _, call) => ordersOf(call, row.id).length === 0,
   orders: (row, args, call) => ordersOfCustomer(call, row.id, args),
@@ -102,22 +109,31 @@ const product: Fields<ProductRow> = {
   ...stamped('Product'),
   ...metafields('Product'),
   description: (row) => normal.plain(row.descriptionHtml),
-  hasOnlyDefaultVariant: (row, _, call) => variantsOf(row, call).every((each) => each.selected[0]?.value === 'Default Title'),
+  hasOnlyDefaultVariant: (row, _, call) =>
+    variantsOf(row, call).every((each) => each.selected[0]?.value === 'Default Title'),
   isGiftCard: () => false,
-  options: (row, args) => row.options.slice(0, (args['first'] as number | null) ?? undefined).map((each, at) => ({ ...each, position: at + 1 })),
+  options: (row, args) =>
+    row.options
+      .slice(0, (args['first'] as number | null) ?? undefined)
+      .map((each, at) => ({ ...each, position: at + 1 })),
   publishedAt: (row) => stampOrNull(row.publishedAt),
   seo: (row) => ({ title: row.seoTitle, description: row.seoDescription }),
   totalInventory: () => 0,
   tracksInventory: (row, _, call) => variantsOf(row, call).some((each) => each.tracked),
   variantsCount: (row) => ({ count: row.variantIds.length, precision: 'EXACT' }),
   variants: (row, args, call) =>
-    connection({ rows: variantsOf(row, call), idOf: (each) => each.id, sortOf: null }, args as PageArguments, call.slice !== null),
+    connection(
+      { rows: variantsOf(row, call), idOf: (each) => each.id, sortOf: null },
+      args as PageArguments,
+      call.slice !== null,
+    ),
 };
 
 const option: Fields<OptionRow> = {
   id: (row) => gid('ProductOption', row.id),
   values: (row) => row.values.map((value) => value.name),
-  optionValues: (row) => row.values.map(({ id, name }) => ({ id: gid('ProductOptionValue', id), name, hasVariants: true })),
+  optionValues: (row) =>
+    row.values.map(({ id, name }) => ({ id: gid('ProductOptionValue', id), name, hasVariants: true })),
 };
 
 const titleOf = (row: VariantRow): string => row.selected.map((each) => each.value).join(' / ');
@@ -188,7 +204,8 @@ const order: Fields<OrderRow> = {
     connection({ rows: row.lines, idOf: (line) => line.id, sortOf: null }, args as PageArguments, call.slice !== null),
 };
 
-const currencyOf = (row: LineRow, { shop }: Call): string => shop.orders.get(row.orderId)?.currency ?? shop.facts.currency;
+const currencyOf = (row: LineRow, { shop }: Call): string =>
+  shop.orders.get(row.orderId)?.currency ?? shop.facts.currency;
 
 const lineItem: Fields<LineRow> = {
   id: (row) => gid('LineItem', row.id),
@@ -269,7 +286,8 @@ const shop: Fields<unknown> = {
   createdAt: (_, __, call) => normal.stamp(call.shop.facts.createdAt),
   updatedAt: (_, __, call) => normal.stamp(call.shop.facts.createdAt),
   metafield: (_, args, call) =>
-    call.shop.metafieldOf('Shop', call.shop.facts.id, namespaceOf(args['namespace'] as string), String(args['key'])) ?? null,
+    call.shop.metafieldOf('Shop', call.shop.facts.id, namespaceOf(args['namespace'] as string), String(args['key'])) ??
+    null,
 };
 
 const installation: Fields<unknown> = {

@@ -89,7 +89,9 @@ export function updateOrder(shop: Shop, actor: Actor, id: number, write: OrderWr
     poNumber: has('poNumber') ? normal.text(input['poNumber']) : present.poNumber,
     tags: has('tags') ? normal.tags(input['tags'] as unknown[] | null) : present.tags,
     customAttributes: has('customAttributes') ? attributes(input['customAttributes']) : present.customAttributes,
-    shippingAddress: input['shippingAddress'] ? addressOf(shop, input['shippingAddress'] as Input) : present.shippingAddress,
+    shippingAddress: input['shippingAddress']
+      ? addressOf(shop, input['shippingAddress'] as Input)
+      : present.shippingAddress,
     ...statusChange(input, present),
   };
   checkOrder(shop, id, draft, write);

@@ -10,7 +10,10 @@ export type Payload = Readonly<Record<string, unknown>>;
 
 /** Webhook stamps carry the shop's offset, unlike GraphQL's. */
 function stamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, '-00:00').replace('-00:00', '+00:00');
+  return new Date(ms)
+    .toISOString()
+    .replace(/\.\d{3}Z$/, '-00:00')
+    .replace('-00:00', '+00:00');
 }
 
 function addressPayload(row: AddressRow): Payload {
@@ -198,7 +201,10 @@ function totals(row: OrderRow, bag: Bag): Payload {
   };
 }
 
-const restFulfillment: Readonly<Record<string, string | null>> = { FULFILLED: 'fulfilled', PARTIALLY_FULFILLED: 'partial' };
+const restFulfillment: Readonly<Record<string, string | null>> = {
+  FULFILLED: 'fulfilled',
+  PARTIALLY_FULFILLED: 'partial',
+};
 
 export function orderPayload(shop: Shop, row: OrderRow): Payload {
   const bag: Bag = (cents) => {

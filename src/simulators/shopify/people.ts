@@ -49,7 +49,13 @@ export function edit(shop: Shop, wish: Edit): EditResult {
   const kind = objectOf(wish.object);
   const actor: Actor = { name: wish.actor ?? 'person', route: 'admin', requestId: null, quiet: false };
   const fields = wish.fields ?? {};
-  if (wish.op === 'create') return { id: gid(kind, explained(kind, () => create(shop, actor, kind, fields))) };
+  if (wish.op === 'create')
+    return {
+      id: gid(
+        kind,
+        explained(kind, () => create(shop, actor, kind, fields)),
+      ),
+    };
   if (wish.op === 'undelete') throw new ControlError('a shop cannot undelete');
   const id = readGid(wish.id ?? '')?.id ?? Number(wish.id);
   if (!Number.isSafeInteger(id)) throw new ControlError(`${wish.op} wants the id of a ${kind}`);
@@ -118,7 +124,12 @@ function productWrite(shop: Shop, present: ProductRow | null, fields: Input): Pa
   const short = Object.fromEntries(Object.entries(rest).filter(([key]) => variantKeys.includes(key)));
   const input = Object.fromEntries(Object.entries(rest).filter(([key]) => !variantKeys.includes(key)));
   const several = Array.isArray(variants) ? severalVariants(shop, variants as Input[]) : null;
-  const one: VariantWrite = { id: present?.variantIds[0] ?? null, fields: variantFields(short), metafields: [], path: [] };
+  const one: VariantWrite = {
+    id: present?.variantIds[0] ?? null,
+    fields: variantFields(short),
+    metafields: [],
+    path: [],
+  };
   const list = several?.list ?? (Object.keys(short).length > 0 ? [one] : []);
   return {
     input,
@@ -136,19 +147,33 @@ function flattened(fields: Input): Input {
   return { ...Object.fromEntries(dotted), ...((variant ?? {}) as Input) };
 }
 
-function severalVariants(shop: Shop, variants: readonly Input[]): { list: readonly VariantWrite[]; options: readonly OptionRow[] } {
+function severalVariants(
+  shop: Shop,
+  variants: readonly Input[],
+): { list: readonly VariantWrite[]; options: readonly OptionRow[] } {
   const titles = variants.map((each, at) => normal.text(each['title']) ?? `Variant ${String(at + 1)}`);
   const values = titles.map((name) => ({ id: shop.minorId(), name }));
   const list = variants.map((each, at) => {
     const selected = [{ name: 'Style', value: titles[at] ?? '' }];
-    return { id: null, fields: { ...variantFields(each), selected }, metafields: metafieldsOf(each['metafields']), path: [] };
+    return {
+      id: null,
+      fields: { ...variantFields(each), selected },
+      metafields: metafieldsOf(each['metafields']),
+      path: [],
+    };
   });
   return { list, options: [{ id: shop.minorId(), name: 'Style', values }] };
 }
 
 function orderInput(shop: Shop, fields: Input): Input {
   const { customer, lineItems, lines = lineItems, ...rest } = fields;
-  return { financialStatus: 'PAID', sourceName: 'web', ...rest, ...buyer(customer), lineItems: orderLines(shop, lines) };
+  return {
+    financialStatus: 'PAID',
+    sourceName: 'web',
+    ...rest,
+    ...buyer(customer),
+    lineItems: orderLines(shop, lines),
+  };
 }
 
 function buyer(customer: unknown): Input {

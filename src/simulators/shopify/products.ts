@@ -51,7 +51,9 @@ export function createProduct(shop: Shop, actor: Actor, write: ProductWrite): Pr
     seoTitle: null,
     seoDescription: null,
     publishedAt: now,
-    options: [{ id: shop.minorId(), name: defaultOption.name, values: [{ id: shop.minorId(), name: defaultOption.value }] }],
+    options: [
+      { id: shop.minorId(), name: defaultOption.name, values: [{ id: shop.minorId(), name: defaultOption.value }] },
+    ],
     variantIds: [],
   };
   const checked = check(shop, null, blank, write);
@@ -96,7 +98,18 @@ export function deleteProduct(shop: Shop, actor: Actor, id: number): void {
 }
 
 export function productImage(shop: Shop, row: ProductRow): LedgerImage {
-  const { title, handle, descriptionHtml, vendor, productType, status, tags, templateSuffix, seoTitle, seoDescription } = row;
+  const {
+    title,
+    handle,
+    descriptionHtml,
+    vendor,
+    productType,
+    status,
+    tags,
+    templateSuffix,
+    seoTitle,
+    seoDescription,
+  } = row;
   const variants = row.variantIds.flatMap((id) => {
     const variant = shop.variants.get(id);
     return variant === undefined ? [] : [variantImage(shop, variant)];

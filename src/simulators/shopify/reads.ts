@@ -253,7 +253,11 @@ export function ordersOfCustomer(call: Call, customerId: number, args: Arguments
   const query = normal.text(args['query']);
   const parsed = query === null ? null : search(query, orderFields, call.quirks);
   return connection(
-    { rows: rows.filter((row) => parsed?.matches(row) ?? true), idOf: (row) => row.id, sortOf: orderSort(String(args['sortKey'])) },
+    {
+      rows: rows.filter((row) => parsed?.matches(row) ?? true),
+      idOf: (row) => row.id,
+      sortOf: orderSort(String(args['sortKey'])),
+    },
     args as PageArguments,
     call.slice !== null,
   );

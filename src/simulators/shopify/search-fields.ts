@@ -69,7 +69,10 @@ export const orderFields: SearchFields<OrderRow> = {
     sku: { kind: 'word', of: (row) => row.lines.map((line) => line.sku) },
     financial_status: { kind: 'word', of: (row) => row.financialStatus },
     fulfillment_status: { kind: 'word', of: (row) => row.fulfillmentStatus },
-    status: { kind: 'word', of: (row) => (row.cancelledAt !== null ? 'cancelled' : row.closedAt !== null ? 'closed' : 'open') },
+    status: {
+      kind: 'word',
+      of: (row) => (row.cancelledAt !== null ? 'cancelled' : row.closedAt !== null ? 'closed' : 'open'),
+    },
     source_identifier: { kind: 'word', of: (row) => row.sourceIdentifier },
     source_name: { kind: 'word', of: (row) => row.sourceName },
     po_number: { kind: 'word', of: (row) => row.poNumber },

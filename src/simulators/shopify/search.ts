@@ -162,6 +162,7 @@ function textTest<Row>(field: SearchField<Row> | undefined, value: string): Test
 }
 
 function listOf(value: SearchValue): readonly string[] {
-  if (Array.isArray(value)) return (value as readonly (string | null)[]).filter((each) => each !== null && each !== '') as string[];
+  if (Array.isArray(value))
+    return (value as readonly (string | null)[]).filter((each) => each !== null && each !== '') as string[];
   return value === null || value === '' ? [] : [String(value as string | number)];
 }

@@ -217,7 +217,10 @@ class Running implements ShopifySimulator {
   }
 
   uninstall(): void {
-    this.shop.ripple({ name: 'person', route: 'admin', requestId: null, quiet: false }, { topics: ['APP_UNINSTALLED'], kind: 'Shop', id: this.shop.facts.id });
+    this.shop.ripple(
+      { name: 'person', route: 'admin', requestId: null, quiet: false },
+      { topics: ['APP_UNINSTALLED'], kind: 'Shop', id: this.shop.facts.id },
+    );
     this.tokens.delete(this.accessToken);
   }
 
@@ -274,7 +277,12 @@ class Running implements ShopifySimulator {
     };
   }
 
-  private async graphql(request: IncomingMessage, response: ServerResponse, place: string, wanted: string): Promise<void> {
+  private async graphql(
+    request: IncomingMessage,
+    response: ServerResponse,
+    place: string,
+    wanted: string,
+  ): Promise<void> {
     const version = this.versionFor(wanted);
     const requestId = this.ids.uuid();
     const headers = { 'x-shopify-api-version': version, 'x-request-id': requestId };
@@ -341,7 +349,8 @@ class Running implements ShopifySimulator {
     const id = /^\/bulk\/(\d+)\.jsonl$/.exec(path)?.[1];
     const file = id === undefined ? null : this.bulk.file(Number(id));
     if (file !== null) return { status: 200, headers: { 'content-type': 'application/jsonl' }, body: file };
-    if (path === '/staged' && (request.method === 'POST' || request.method === 'PUT')) return this.staged(request, body);
+    if (path === '/staged' && (request.method === 'POST' || request.method === 'PUT'))
+      return this.staged(request, body);
     return json(404, { errors: 'Not Found' });
   }
 
@@ -359,7 +368,11 @@ class Running implements ShopifySimulator {
     if (key === null || file === null || !this.bulk.upload(key, Buffer.from(file, 'utf8'))) {
       return json(403, { errors: 'AccessDenied' });
     }
-    return { status: 201, headers: { 'content-type': 'application/xml' }, body: `<PostResponse><Key>${key}</Key></PostResponse>` };
+    return {
+      status: 201,
+      headers: { 'content-type': 'application/xml' },
+      body: `<PostResponse><Key>${key}</Key></PostResponse>`,
+    };
   }
 }
 

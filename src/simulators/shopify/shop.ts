@@ -113,7 +113,8 @@ export class Shop {
   variantBySku(sku: string): number | null {
     const known = this.variants.get(this.skus.get(sku) ?? null);
     if (known?.sku === sku) return known.id;
-    for (const row of this.variants.live()) if (row.sku !== null && !this.skus.has(row.sku)) this.skus.set(row.sku, row.id);
+    for (const row of this.variants.live())
+      if (row.sku !== null && !this.skus.has(row.sku)) this.skus.set(row.sku, row.id);
     const found = this.variants.get(this.skus.get(sku) ?? null);
     if (found?.sku === sku) return found.id;
     this.skus.delete(sku);

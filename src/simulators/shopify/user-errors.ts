@@ -28,12 +28,7 @@ export function refuseAll(errors: readonly UserError[]): void {
 }
 
 /** The error for a text longer than the shop keeps, or none. */
-export function tooLong(
-  path: readonly string[],
-  label: string,
-  value: string | null,
-  max = 255,
-): readonly UserError[] {
+export function tooLong(path: readonly string[], label: string, value: string | null, max = 255): readonly UserError[] {
   if (value === null || [...value].length <= max) return [];
   return [userError(path, `${label} is too long (maximum is ${String(max)} characters)`, 'TOO_LONG')];
 }

@@ -85,7 +85,12 @@ export class Webhooks {
   /** Sends a topic's body to one address, subscribed or not: compliance topics are configured, not subscribed. */
   send(uri: string, topic: string, body: Payload): Delivery {
     if (!deliverable({ uri })) throw new RangeError(`${uri} is not on this machine`);
-    const delivery = this.build({ uri, apiVersion: this.options.version }, topic, JSON.stringify(body), this.options.ids.uuid());
+    const delivery = this.build(
+      { uri, apiVersion: this.options.version },
+      topic,
+      JSON.stringify(body),
+      this.options.ids.uuid(),
+    );
     this.start(null, delivery, 0);
     return delivery;
   }
@@ -94,7 +99,13 @@ export class Webhooks {
   replay(webhookId: string, headers: Readonly<Record<string, string>> = {}): Delivery {
     const old = this.sent.find((each) => each.webhookId === webhookId);
     if (old === undefined) throw new RangeError(`no delivery ${webhookId}`);
-    const again = { ...old, headers: { ...old.headers, ...lowerCased(headers) }, tries: [], dropped: false, done: false };
+    const again = {
+      ...old,
+      headers: { ...old.headers, ...lowerCased(headers) },
+      tries: [],
+      dropped: false,
+      done: false,
+    };
     this.start(null, again, 0);
     return again;
   }
@@ -111,7 +122,12 @@ export class Webhooks {
     return this.build(row, restTopic(topic), JSON.stringify(body), eventId);
   }
 
-  private build(to: Pick<SubscriptionRow, 'uri' | 'apiVersion'>, topic: string, body: string, eventId: string): Delivery {
+  private build(
+    to: Pick<SubscriptionRow, 'uri' | 'apiVersion'>,
+    topic: string,
+    body: string,
+    eventId: string,
+  ): Delivery {
     const { shop, ids, clock, random } = this.options;
     const webhookId = ids.uuid();
     const forged = this.plan.forge > 0 && random.next() < this.plan.forge;

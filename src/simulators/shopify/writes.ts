@@ -39,7 +39,12 @@ function setCustomer(args: Input, call: Call): Input {
     return { customer: upsert(call, shop.customerByEmail.get(email), write) };
   }
   if (typeof identifier['phone'] === 'string') {
-    const phone = matching(identifier['phone'], input['phone'], (text) => normal.phone(text, shop.facts.country) ?? null, 'phone');
+    const phone = matching(
+      identifier['phone'],
+      input['phone'],
+      (text) => normal.phone(text, shop.facts.country) ?? null,
+      'phone',
+    );
     return { customer: upsert(call, shop.customerByPhone.get(phone), write) };
   }
   if (!identifier['customId']) return { customer: createCustomer(shop, actor, write) };
@@ -61,7 +66,11 @@ function matching(key: string, value: unknown, as: (text: string) => string | nu
   return wanted;
 }
 
-function upsert({ shop, actor }: Call, id: number | undefined, write: Parameters<typeof createCustomer>[2]): CustomerRow {
+function upsert(
+  { shop, actor }: Call,
+  id: number | undefined,
+  write: Parameters<typeof createCustomer>[2],
+): CustomerRow {
   return id === undefined ? createCustomer(shop, actor, write) : updateCustomer(shop, actor, id, write);
 }
 
@@ -88,7 +97,8 @@ function setProduct(args: Input, call: Call): Input {
   const options = setOptions(shop, productOptions, present);
   const known = options ?? present?.options ?? defaultOptions;
   const list = variants === undefined || variants === null ? null : setVariants(shop, variants, known, present, path);
-  if (options !== null && list === null) refuse([...path, 'variants'], 'Variants input is required', 'VARIANTS_INPUT_MISSING');
+  if (options !== null && list === null)
+    refuse([...path, 'variants'], 'Variants input is required', 'VARIANTS_INPUT_MISSING');
   const write = {
     input,
     metafields: metafields.length > 0 ? metafields : custom,
@@ -132,8 +142,15 @@ function writeVariants(args: Input, call: Call, mode: 'create' | 'update'): Inpu
   const options = mode === 'create' ? withValues(call, product, list) : null;
   const standalone = mode === 'create' && args['strategy'] === 'REMOVE_STANDALONE_VARIANT';
   const keep = standalone ? [] : product.variantIds.map((id) => ({ id, fields: {}, metafields: [], path: [] }));
-  const variants = mode === 'create' ? { mode: 'replace' as const, list: [...keep, ...list] } : { mode: 'merge' as const, list };
-  const row = updateProduct(call.shop, call.actor, product.id, { input: {}, metafields: [], path: [], variants, options });
+  const variants =
+    mode === 'create' ? { mode: 'replace' as const, list: [...keep, ...list] } : { mode: 'merge' as const, list };
+  const row = updateProduct(call.shop, call.actor, product.id, {
+    input: {},
+    metafields: [],
+    path: [],
+    variants,
+    options,
+  });
   const written = mode === 'create' ? row.variantIds.slice(keep.length) : list.map((each) => each.id);
   return { product: row, productVariants: written.flatMap((id) => call.shop.variants.get(id) ?? []) };
 }
@@ -142,7 +159,9 @@ function writeVariants(args: Input, call: Call, mode: 'create' | 'update'): Inpu
 function withValues({ shop }: Call, product: ProductRow, list: ReturnType<typeof bulkVariants>): ProductRow['options'] {
   return product.options.map((option) => {
     const used = list.flatMap((each) => each.fields.selected ?? []).filter((each) => each.name === option.name);
-    const fresh = [...new Set(used.map((each) => each.value))].filter((name) => !option.values.some((v) => v.name === name));
+    const fresh = [...new Set(used.map((each) => each.value))].filter(
+      (name) => !option.values.some((v) => v.name === name),
+    );
     return { ...option, values: [...option.values, ...fresh.map((name) => ({ id: shop.minorId(), name }))] };
   });
 }
@@ -154,10 +173,22 @@ function deleteVariants(args: Input, call: Call): Input {
   if (left.length === 0) refuse(['variantsIds'], 'At least one variant must remain', 'CANNOT_DELETE_LAST_VARIANT');
   const list = left.map((id) => ({ id, fields: {}, metafields: [], path: [] }));
   const variants = { mode: 'replace', list } as const;
-  return { product: updateProduct(call.shop, call.actor, product.id, { input: {}, metafields: [], path: [], variants, options: null }) };
+  return {
+    product: updateProduct(call.shop, call.actor, product.id, {
+      input: {},
+      metafields: [],
+      path: [],
+      variants,
+      options: null,
+    }),
+  };
 }
 
-function changeTags(args: Input, call: Call, change: (have: readonly string[], given: readonly string[]) => readonly string[]): Input {
+function changeTags(
+  args: Input,
+  call: Call,
+  change: (have: readonly string[], given: readonly string[]) => readonly string[],
+): Input {
   const node = byGid(call, String(args['id']));
   const tags = change((node as { tags?: readonly string[] } | null)?.tags ?? [], args['tags'] as string[]);
   const write = { input: { tags }, metafields: [], path: [] };
@@ -212,7 +243,14 @@ function subscribe(args: Input, call: Call, id: number | null): Input {
   };
   shop.subscriptions.put(row, now);
   const op = present === undefined ? 'create' : 'update';
-  shop.commit(actor, { kind: row.kind, id: row.id, op, before: present ? { ...present } : null, after: { ...row }, topics: [] });
+  shop.commit(actor, {
+    kind: row.kind,
+    id: row.id,
+    op,
+    before: present ? { ...present } : null,
+    after: { ...row },
+    topics: [],
+  });
   return { webhookSubscription: row };
 }
 
@@ -260,8 +298,12 @@ export const mutationResolvers: Readonly<Record<string, Mutation>> = {
     deleteProduct(shop, actor, id);
     return { deletedProductId: gid('Product', id), shop: theShop };
   }),
-  productVariantsBulkCreate: guarded({ product: null, productVariants: null }, (args, call) => writeVariants(args, call, 'create')),
-  productVariantsBulkUpdate: guarded({ product: null, productVariants: null }, (args, call) => writeVariants(args, call, 'update')),
+  productVariantsBulkCreate: guarded({ product: null, productVariants: null }, (args, call) =>
+    writeVariants(args, call, 'create'),
+  ),
+  productVariantsBulkUpdate: guarded({ product: null, productVariants: null }, (args, call) =>
+    writeVariants(args, call, 'update'),
+  ),
   productVariantsBulkDelete: guarded({ product: null }, deleteVariants),
   orderCreate: guarded({ order: null }, (args, { shop, actor }) => {
     return { order: createOrder(shop, actor, orderWrite(args['order'] as Input, ['order'])) };

@@ -91,7 +91,7 @@ type Shop implements HasMetafields & Node {
   metafields(after: String, before: String, first: Int, keys: [String!], last: Int, namespace: String, reverse: Boolean = false): MetafieldConnection!
 }
 
-type AppInstallation implements HasMetafields & Node {
+type AppInstallation implements Node {
   id: ID!
   accessScopes: [AccessScope!]!
   app: App!

@@ -1,6 +1,15 @@
 // Owns the executable schema: the written types joined with their resolvers. A resolver for a field that the types lack is
 // a mistake and stops the start; a field without resolver is read from the row by name.
-import { buildSchema, GraphQLScalarType, isAbstractType, isObjectType, isScalarType, Kind, type GraphQLSchema } from 'graphql';
+import {
+  assertValidSchema,
+  buildSchema,
+  type GraphQLScalarType,
+  isAbstractType,
+  isObjectType,
+  isScalarType,
+  Kind,
+  type GraphQLSchema,
+} from 'graphql';
 import { assert } from '../../../base/assert.js';
 import { objectResolvers } from '../objects.js';
 import { queryResolvers } from '../reads.js';
@@ -26,6 +35,7 @@ export function adminSchema(): GraphQLSchema {
     if (isAbstractType(type)) type.resolveType = (value: { kind?: string }) => value.kind ?? 'WebhookHttpEndpoint';
     if (isScalarType(type)) loosen(type);
   }
+  assertValidSchema(schema);
   return schema;
 }
 
@@ -50,5 +60,6 @@ function loosen(type: GraphQLScalarType): void {
     return text;
   };
   type.parseValue = parse;
-  type.parseLiteral = (node) => parse(node.kind === Kind.INT || node.kind === Kind.FLOAT || node.kind === Kind.STRING ? node.value : null);
+  type.parseLiteral = (node) =>
+    parse(node.kind === Kind.INT || node.kind === Kind.FLOAT || node.kind === Kind.STRING ? node.value : null);
 }
