@@ -2,7 +2,7 @@
 // grants and envelopes; its own transport, its session refresh and its hidden retries are replaced: one call is one attempt with
 // a total deadline, a checked length and a checked shape, at most one 401 cycle, and no redirects.
 import { PassThrough } from 'node:stream';
-import { Connection, OAuth2, StreamPromise, type HttpRequest, type HttpResponse } from 'jsforce';
+import { Connection, OAuth2, type HttpRequest, type HttpResponse } from 'jsforce';
 import { OutcomeUnknown, RateLimited, Retriable, SpokePaused, TruespokeError } from '../../base/errors.js';
 import { HttpFailure, type HttpRequest as PortRequest } from '../../base/http.js';
 import type { CallOptions, ConnectorDeps } from '../connector.js';
@@ -64,11 +64,11 @@ const bodyBytesMax = 256 * 1024 * 1024;
 
 export function createClient(config: SalesforceConfig, deps: ConnectorDeps): SalesforceClient {
   const { spoke, clock, limiter } = deps;
-  let seenServer: { readonly serverMs: number; readonly atMs: number } | null = null;
+  let seenServer: ServerTime | null = null;
 
   const transport = createTransport(deps, (reply) => {
     const date = Date.parse(reply.headers['date'] ?? '');
-    if (Number.isFinite(date)) seenServer = { serverMs: date, atMs: clock.monotonic() };
+    if (Number.isFinite(date)) seenServer = laterOf(seenServer, { serverMs: date, atMs: clock.monotonic() });
     const usage = /api-usage=(\d+)\/(\d+)/.exec(reply.headers['sforce-limit-info'] ?? '');
     if (usage !== null)
       limiter.observe({ remaining: Math.max(0, Number(usage[2]) - Number(usage[1])), limit: Number(usage[2]) });
@@ -137,7 +137,7 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
     async serverNowMs(options) {
       if (seenServer === null)
         await client.call({ method: 'GET', path: '/limits', accept: 'json', effect: false, ...lane(options) });
-      const seen = seenServer as { serverMs: number; atMs: number } | null;
+      const seen = seenServer as ServerTime | null;
       if (seen === null) {
         throw new Retriable({
           spoke,
@@ -150,6 +150,21 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
     },
   };
   return client;
+}
+
+interface ServerTime {
+  readonly serverMs: number;
+  readonly atMs: number;
+}
+
+/** A clock that went back further than headers and slow answers explain was set back. */
+const setBackMs = 90_000;
+
+/** Each header is a whole second and arrives late, so each is an underestimate: the greatest one is the best. */
+function laterOf(known: ServerTime | null, seen: ServerTime): ServerTime {
+  if (known === null) return seen;
+  const behind = known.serverMs - known.atMs - (seen.serverMs - seen.atMs);
+  return behind > 0 && behind < setBackMs ? known : seen;
 }
 
 const lane = (options: CallOptions): { readonly lane: CallOptions['lane']; readonly signal?: AbortSignal } =>
@@ -197,8 +212,9 @@ function createTransport(deps: ConnectorDeps, observe: (reply: Reply) => void): 
     return { statusCode: reply.status, headers: { ...reply.headers }, body: reply.text };
   };
   return {
+    // jsforce wants a promise that also has a stream; it reads the promise only.
     httpRequest: (request: HttpRequest, options: object = {}) =>
-      StreamPromise.create(() => ({ stream: new PassThrough(), promise: exchangeOnce(request, options as Exchange) })),
+      Object.assign(exchangeOnce(request, options as Exchange), { stream: () => new PassThrough() }),
     getRequestStreamCreator: () => {
       throw new TypeError('streams of jsforce are not used');
     },
@@ -261,6 +277,8 @@ function failureOf(
   deps: ConnectorDeps,
 ): TruespokeError {
   if (error instanceof TruespokeError) return error;
+  // A defect of ours is not an accident of the network.
+  if (error instanceof TypeError || error instanceof ReferenceError) throw error;
   const sent = !(error instanceof HttpFailure) || error.sent;
   const why = error instanceof Error ? error.message : 'unknown failure';
   const options = {

@@ -85,18 +85,26 @@ export function toRecord(plan: ReadPlan, raw: Raw, companionRows: readonly Raw[]
   const latest = newest([raw, ...companionRows]) ?? raw;
   const master = raw['MasterRecordId'];
   const hub = plan.hubKeyField === null ? null : raw[plan.hubKeyField];
-  const by = latest['LastModifiedById'];
+  const authors = [raw, ...companionRows]
+    .filter((row) => versionOf(row) === versionOf(latest))
+    .map((row) => row['LastModifiedById']);
   return {
     object: objectName(plan.object.name),
     externalId: externalId(id18(String(raw['Id']))),
     version: versionOf(latest),
     deleted: yes(raw['IsDeleted']),
     hubKey: typeof hub === 'string' && hub !== '' ? hubId(hub) : null,
-    modifiedBySelf: self === null || typeof by !== 'string' ? null : id18(by) === self,
+    modifiedBySelf: bySelf(authors, self),
     mergedInto: typeof master === 'string' && master !== '' ? externalId(id18(master)) : null,
     fields,
     children: {},
   };
+}
+
+/** Stamps have whole seconds: where two rows share the newest one, both must be ours. */
+function bySelf(authors: readonly unknown[], self: string | null): boolean | null {
+  if (self === null || !authors.every((author) => typeof author === 'string')) return null;
+  return authors.every((author) => id18(author) === self);
 }
 
 function newest(rows: readonly Raw[]): Raw | null {
