@@ -9,10 +9,11 @@ import type { Io } from './io.js';
 import { register as migrate } from './migrate.js';
 import { version } from './package-files.js';
 import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
+import { register as simulate } from './simulate.js';
 import { register as token } from './token.js';
 
 /** In the order of help. */
-const commands: readonly Register[] = [init, check, migrate, token];
+const commands: readonly Register[] = [init, check, migrate, simulate, token];
 
 const exitCodes = `
 Exit codes:
