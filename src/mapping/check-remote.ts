@@ -78,7 +78,7 @@ function checkSpoke(context: Context, schema: Described): void {
     const hint = `${didYouMean(
       wanted,
       schema.objects.map(({ name }) => name),
-    )} Or our user may not see it`;
+    )} (or our user may not see it)`;
     problem(['object'], `${spoke.spoke} has no object '${wanted}'`, hint);
     return;
   }
@@ -149,7 +149,7 @@ function unknownPath(
   problem(
     at,
     `${spoke.object} in ${spoke.spoke} has no field '${path}'`,
-    `${didYouMean(path, known)} Or our user may not see it`,
+    `${didYouMean(path, known)} (or our user may not see it)`,
   );
 }
 

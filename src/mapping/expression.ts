@@ -284,21 +284,37 @@ function childrenOf(node: ASTNode): readonly ASTNode[] {
   return found;
 }
 
-type Tree = { [key: string]: CelInput | Tree };
+/** Maps, not objects: no key can be mistaken for what every object has (F126). */
+type Tree = CelInput | Tree[] | Map<string, Tree>;
 
 /** Every named path is there, null when absent: an expression never fails because a value is missing. */
-function contextOf(names: readonly string[], values: ReadonlyMap<string, CelInput>, textBound: number): Tree {
-  const root = Object.create(null) as Tree;
+function contextOf(
+  names: readonly string[],
+  values: ReadonlyMap<string, CelInput>,
+  textBound: number,
+): Map<string, Tree> {
+  const root = new Map<string, Tree>();
   for (const path of names) {
     const steps = path.split('.');
     const last = steps.pop() ?? path;
     let at = root;
-    for (const step of steps) at = (at[step] ??= Object.create(null) as Tree) as Tree;
+    for (const step of steps) {
+      const next = at.get(step);
+      const branch = next instanceof Map ? next : new Map<string, Tree>();
+      at.set(step, branch);
+      at = branch;
+    }
     const value = values.get(path) ?? null;
     checkSize(value, textBound);
-    at[last] = value;
+    at.set(last, treeOf(value));
   }
   return root;
+}
+
+function treeOf(value: CelInput): Tree {
+  if (typeof value !== 'object' || value === null) return value;
+  if (isList(value)) return value.map(treeOf);
+  return new Map(Object.entries(value).map(([key, inner]) => [key, treeOf(inner)]));
 }
 
 function checkSize(value: CelInput, textBound: number): void {

@@ -47,7 +47,9 @@ export function lens(field: LensField, stages: readonly Stage[]): Lens {
       return toHubText(field.type, value, field);
     },
     put(hub) {
-      let value = toRemote(field.type, hub);
+      // An adopted column may keep more digits than the mapping says.
+      const scaled = field.type === 'decimal' && field.scale !== null ? toHubText('decimal', hub, field) : hub;
+      let value = toRemote(field.type, scaled);
       for (const stage of [...stages].reverse()) value = stage.put(value);
       if (!many) return [value];
       if (!Array.isArray(value))
