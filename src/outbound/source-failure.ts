@@ -12,7 +12,7 @@ interface Known {
 }
 
 /**
- * Codes: slot_in_use, slot_missing, slot_lost, publication_missing, source_refused, source_unreadable (a person or a new
+ * Codes: slot_in_use, slot_missing, slot_lost, slot_name_invalid, publication_missing, source_refused, source_unreadable (a person or a new
  * slot is needed for all but the first), source_broken (open again after a back-off).
  */
 export function sourceFailure(cause: unknown, slot: string): TruespokeError {
@@ -71,6 +71,14 @@ function classify(cause: unknown, text: string): Known {
       code: 'slot_lost',
       message: 'Postgres removed the WAL that it needs',
       hint: 'Raise max_slot_wal_keep_size; a new slot and a full reconcile follow.',
+      halts: true,
+    };
+  }
+  if (state === '42602' || state === '42601') {
+    return {
+      code: 'slot_name_invalid',
+      message: 'Postgres does not take this name',
+      hint: 'Slot names have lower-case letters, digits and underscores only, at most 63.',
       halts: true,
     };
   }
