@@ -37,7 +37,7 @@ function problemsOf(
     }));
   }
   if (issue.code === 'invalid_union') {
-    const branch = bestBranch(issue.errors);
+    const branch = bestBranch(issue.errors, valueAt(source.value, path));
     if (branch !== null) return branch.flatMap((inner) => problemsOf(inner, path, source, keysAt));
   }
   if (issue.code === 'invalid_key') {
@@ -51,11 +51,12 @@ function problemsOf(
   return [{ ...source.place(path), message: `${subject}: ${plain(issue)}`, ...(hint === undefined ? {} : { hint }) }];
 }
 
-/** The alternative that the writer most likely meant: the one that got past the outermost type, with the fewest complaints. */
-function bestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | null {
-  const near = branches.filter(
-    (issues) => !issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type'),
-  );
+/** The alternative that the writer most likely meant: one of the same outer kind, with the fewest complaints. */
+function bestBranch(branches: readonly (readonly Issue[])[], given: unknown): readonly Issue[] | null {
+  const composite = typeof given === 'object' && given !== null;
+  const wrongKind = (issue: Issue): boolean =>
+    issue.path.length === 0 && (issue.code === 'invalid_type' || (composite && issue.code === 'invalid_value'));
+  const near = branches.filter((issues) => !issues.some(wrongKind));
   return near.sort((a, b) => a.length - b.length)[0] ?? null;
 }
 
