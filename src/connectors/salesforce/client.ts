@@ -8,7 +8,7 @@ import { HttpFailure, type HttpRequest as PortRequest } from '../../base/http.js
 import type { CallOptions, ConnectorDeps } from '../connector.js';
 import type { SalesforceConfig } from './config.js';
 import { limitWaitMs, parseErrors, recoveryOf, retryAfterMs } from './errors.js';
-import { createSession, type Grant, type SessionToken } from './session.js';
+import { createSession, type Grant, type Session, type SessionToken } from './session.js';
 
 export interface Call extends CallOptions {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -133,7 +133,7 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
       return second;
     },
     session: (options) => session.current(options),
-    undelete: (ids, options) => undelete(ids, { session: () => session.current(options), connection, deps, options }),
+    undelete: (ids, options) => undelete(ids, { session, connection, deps, options }),
     async serverNowMs(options) {
       if (seenServer === null)
         await client.call({ method: 'GET', path: '/limits', accept: 'json', effect: false, ...lane(options) });
@@ -408,18 +408,33 @@ async function requestGrant(parts: {
   };
 }
 
+/** SOAP wants the token in its envelope and answers 500 where REST answers 401: one renewal here as well. */
 async function undelete(
   ids: readonly string[],
   parts: {
-    session: () => Promise<SessionToken>;
+    session: Session;
     connection: (token: SessionToken) => Connection;
     deps: ConnectorDeps;
     options: CallOptions;
   },
 ): Promise<readonly { success: boolean; errors: unknown }[]> {
+  const { session, options } = parts;
+  const first = await session.current(options);
+  const results = await undeleteOnce(ids, first, parts);
+  if (results !== 'refused') return results;
+  const again = await undeleteOnce(ids, await session.renew(first, options), parts);
+  if (again === 'refused') throw reauthorise(parts.deps, 'a fresh token was refused as well');
+  return again;
+}
+
+async function undeleteOnce(
+  ids: readonly string[],
+  token: SessionToken,
+  parts: { connection: (token: SessionToken) => Connection; deps: ConnectorDeps; options: CallOptions },
+): Promise<readonly { success: boolean; errors: unknown }[] | 'refused'> {
   const { deps, options } = parts;
   const call = { method: 'POST', path: '/services/Soap/u', effect: true };
-  const connection = parts.connection(await parts.session());
+  const connection = parts.connection(token);
   const exchange: Exchange = { accept: 'xml', effect: true, deadlineMs: 60_000, signal: options.signal };
   const inner = connection._transport;
   connection._transport = {
@@ -432,15 +447,16 @@ async function undelete(
         throw new BadAnswer('undelete gave another number of results');
       return results;
     } catch (error) {
-      if (exchange.reply !== undefined && exchange.reply.status >= 400) {
-        throw new Retriable({
-          spoke: deps.spoke,
-          code: 'undelete_failed',
-          message: `${deps.spoke}: undelete answered ${exchange.reply.status}`,
-          cause: error,
-        });
-      }
-      throw failureOf(error, call, deps);
+      const reply = exchange.reply;
+      if (reply === undefined || reply.status < 400) throw failureOf(error, call, deps);
+      if (reply.status === 401 || reply.text.includes('INVALID_SESSION_ID')) return 'refused';
+      // A SOAP fault is an answer: nothing was undeleted.
+      throw new Retriable({
+        spoke: deps.spoke,
+        code: 'undelete_failed',
+        message: `${deps.spoke}: undelete answered ${reply.status}`,
+        cause: error,
+      });
     }
   });
 }
