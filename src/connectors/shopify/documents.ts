@@ -234,7 +234,7 @@ export const firstVariantsDocument = (count: number): Document =>
 
 /** Points of one mutation with its record read back. */
 export function mutationPoints(spec: ObjectSpec, mutation: Mutation, hubKey: HubKeyPlace): number {
-  return mutationCost + (mutation.returns === 'record' ? 1 + cost(readBack(spec, mutation, hubKey)) : 0);
+  return mutationCost + (mutation.returns === 'record' ? cost(readBack(spec, mutation, hubKey), true) : 0);
 }
 
 function readBack(spec: ObjectSpec, mutation: Mutation, hubKey: HubKeyPlace): Selection {

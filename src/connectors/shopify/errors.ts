@@ -39,7 +39,7 @@ const refusedBeforeExecution = new Set([
 /** The whole request was refused before any of it ran. */
 export function refusedWhole(errors: readonly GraphqlError[], hasData: boolean): boolean {
   if (hasData || errors.length === 0) return false;
-  return errors.every((error) => refusedBeforeExecution.has(error.code) || /^Variable \$/.test(error.message));
+  return errors.every((error) => refusedBeforeExecution.has(error.code) || /^Variable "?\$/.test(error.message));
 }
 
 /** What an HTTP status other than 2xx means. `retryAfterMs` was parsed by the caller, which has the clock. */

@@ -41,16 +41,16 @@ export function render(selection: Selection): string {
 
 /**
  * The requested cost in points, as documented: scalar 0, object 1, connection 2 + first × node.
- * `edges`, `node`, `nodes` and fragments add nothing of their own.
+ * `edges`, `node`, `nodes` and fragments add nothing of their own. `paid`: single objects below a mutation are in its price.
  */
-export function cost(selection: Selection): number {
+export function cost(selection: Selection, paid = false): number {
   let points = 0;
   for (const [field, below] of Object.entries(selection)) {
     if (below === true) continue;
     const first = /\bfirst:\s*(\d+)/.exec(field);
     if (first !== null) points += 2 + Number(first[1]) * cost(below);
-    else if (/^(edges|nodes|pageInfo|\.\.\.)/.test(field)) points += cost(below);
-    else points += 1 + cost(below);
+    else if (/^(edges|nodes|pageInfo|\.\.\.)/.test(field)) points += cost(below, paid);
+    else points += (paid ? 0 : 1) + cost(below, paid);
   }
   return points;
 }
