@@ -4,7 +4,8 @@ import type { ExitCode } from '../base/errors.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import type { Project } from './project.js';
-import { renderTable } from './render.js';
+import type { SpokeAnswer } from './check-remote.js';
+import { renderProblem, renderTable, type Paint } from './render.js';
 
 export interface CheckOptions extends Common {
   readonly connect?: boolean;
@@ -15,12 +16,41 @@ export async function execute(options: CheckOptions, io: Io): Promise<ExitCode> 
   const { loadProject } = await import('./project.js');
   const project = await loadProject(options, io);
   const summary = summarise(project);
-  print(io, options, { ok: true, ...summary }, (paint) => {
-    const columns = [{ head: 'entity' }, { head: 'table' }, { head: 'fields', right: true }, { head: 'spokes' }];
-    const rows = summary.entities.map((each) => [each.entity, each.table, String(each.fields), each.spokes.join(', ')]);
-    return `${renderTable(columns, rows, paint)}\n\n${paint.green('no problems')}`;
-  });
-  return 0;
+  if (options.connect !== true) {
+    print(
+      io,
+      options,
+      { ok: true, ...summary },
+      (paint) => `${entitiesText(summary, paint)}\n\n${paint.green('no problems')}`,
+    );
+    return 0;
+  }
+  const { checkRemote } = await import('./check-remote.js');
+  const { spokes, warnings } = await checkRemote(project, io);
+  const ok = spokes.every(({ error }) => error === null);
+  print(io, options, { ok, ...summary, spokes, warnings }, (paint) =>
+    [
+      entitiesText(summary, paint),
+      '',
+      ...spokes.map((spoke) => spokeText(spoke, paint)),
+      ...warnings.map((warning) => `${paint.yellow('warning:')} ${renderProblem(warning, paint)}`),
+      ok ? paint.green('no problems') : paint.red('not every spoke answers'),
+    ].join('\n'),
+  );
+  return ok ? 0 : 3;
+}
+
+function entitiesText(summary: Summary, paint: Paint): string {
+  const columns = [{ head: 'entity' }, { head: 'table' }, { head: 'fields', right: true }, { head: 'spokes' }];
+  const rows = summary.entities.map((each) => [each.entity, each.table, String(each.fields), each.spokes.join(', ')]);
+  return renderTable(columns, rows, paint);
+}
+
+function spokeText(spoke: SpokeAnswer, paint: Paint): string {
+  if (spoke.error === null)
+    return `${paint.green('●')} ${spoke.name}: ${spoke.label ?? ''}, API ${spoke.apiVersion ?? ''}`;
+  const next = spoke.error.hint === null ? '' : `\n  ${paint.cyan('next:')} ${spoke.error.hint}`;
+  return `${paint.red('●')} ${spoke.name}: ${spoke.error.message}${next}`;
 }
 
 interface Summary {
@@ -48,12 +78,13 @@ function summarise({ config, mappings }: Project): Summary {
 export function register(program: Command, frame: Frame): void {
   program
     .command('check')
-    .description('look for every problem of truespoke.yaml and the mappings, offline')
+    .description('look for every problem of truespoke.yaml and the mappings')
+    .option('--connect', 'ask the hub and the spokes too; reads only')
     .addHelpText(
       'after',
       examples([
         ['truespoke check', 'file:line:column of every problem, exit code 2 if there is one'],
-        ['truespoke check --json', 'the same for a program'],
+        ['truespoke check --connect', 'log in to every spoke and compare the mappings with what it has'],
       ]),
     )
     .action(async (_options: unknown, command: Command) => {

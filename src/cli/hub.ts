@@ -1,9 +1,12 @@
 // Owns opening the hub for a command: the embedded one or the configured one, checked before anything is asked of it.
+import { ConfigError } from '../base/errors.js';
 import type { Config } from '../config/config.js';
 import { openEmbedded } from '../store/embedded.js';
+import { pendingMigrations } from '../store/migrate.js';
 import { openPool, type Pool } from '../store/pool.js';
 import { preflight, type HubFacts } from '../store/preflight.js';
 import type { Io } from './io.js';
+import { migrationsFolder } from './package-files.js';
 
 export interface OpenHub {
   /** May hold a password: never printed. */
@@ -51,4 +54,22 @@ export async function withHub<T>(
   } finally {
     await hub.close();
   }
+}
+
+/** The same for commands that need the engine's schema; without it the next step is named. */
+export function withMigratedHub<T>(
+  config: Config,
+  io: Io,
+  purpose: string,
+  body: (hub: OpenHub) => Promise<T>,
+): Promise<T> {
+  return withHub(config, io, purpose, async (hub) => {
+    const missing = await pendingMigrations(hub.pool, migrationsFolder);
+    if (missing.length === 0) return body(hub);
+    throw new ConfigError({
+      code: 'hub_not_migrated',
+      message: `the hub lacks ${missing.length === 1 ? 'a migration' : `${missing.length} migrations`} (${missing[0] ?? ''})`,
+      hint: 'Run `truespoke migrate`, or `truespoke run`, which does it first.',
+    });
+  });
 }

@@ -5,6 +5,9 @@ import colours from 'picocolors';
 import {
   formatProblem,
   Problems,
+  RateLimited,
+  Retriable,
+  SpokePaused,
   TruespokeError,
   Unreachable,
   ConfigError,
@@ -22,10 +25,11 @@ export function paintFor(output: Output, env: Io['env']): Paint {
   return colours.createColors(!forbidden && (forced || output.terminal));
 }
 
-/** 2: wrong usage or configuration; 3: something cannot be reached; 1: everything else that went wrong. */
+/** 2: wrong usage or configuration; 3: something cannot be reached or does not let us in; 1: everything else. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof ConfigError || error instanceof Problems) return 2;
-  if (error instanceof Unreachable) return 3;
+  if (error instanceof Unreachable || error instanceof SpokePaused) return 3;
+  if (error instanceof Retriable || error instanceof RateLimited) return 3;
   return 1;
 }
 

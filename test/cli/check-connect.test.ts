@@ -1,0 +1,105 @@
+// Owns the promises of `check --connect`: real logins at the simulators, each refusal clear and with its exit code.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
+import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
+import { testDatabase, type TestDatabase } from '../support/postgres.js';
+import { truespoke, withFolder } from './support.js';
+
+let database: TestDatabase;
+let salesforce: SalesforceSimulator;
+let shopify: ShopifySimulator;
+
+beforeAll(async () => {
+  [database, salesforce, shopify] = await Promise.all([testDatabase(), startSalesforce(), startShopify()]);
+});
+afterAll(async () => {
+  await Promise.all([database.drop(), salesforce.close(), shopify.close()]);
+});
+
+interface Answer {
+  readonly ok: boolean;
+  readonly spokes: {
+    readonly name: string;
+    readonly label: string | null;
+    readonly error: { message: string } | null;
+  }[];
+}
+
+/** The starter project, pointed at the simulators. */
+function atSimulators<T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> {
+  return withFolder(async (cwd) => {
+    await truespoke(['init'], { cwd });
+    const file = join(cwd, 'truespoke.yaml');
+    const text = (await readFile(file, 'utf8'))
+      .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}')
+      .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
+    await writeFile(file, text);
+    const env = {
+      HUB_URL: database.url,
+      SALESFORCE_LOGIN_URL: salesforce.url,
+      SALESFORCE_CLIENT_ID: salesforce.credentials.clientId,
+      SALESFORCE_CLIENT_SECRET: salesforce.credentials.clientSecret,
+      SHOPIFY_URL: shopify.url,
+      SHOPIFY_SHOP: shopify.domain,
+      SHOPIFY_ACCESS_TOKEN: shopify.accessToken,
+      SHOPIFY_WEBHOOK_SECRET: shopify.webhookSecrets[0] ?? '',
+    };
+    return body(cwd, env);
+  });
+}
+
+const connect = async (
+  cwd: string,
+  env: Record<string, string>,
+): Promise<{ code: number; err: string; answer: Answer }> => {
+  const { code, out, err } = await truespoke(['check', '--connect', '--json'], { cwd, env });
+  return { code, err, answer: (out === '' ? {} : JSON.parse(out)) as Answer };
+};
+
+describe('check --connect', () => {
+  test('before the first migration it names the next step', () =>
+    atSimulators(async (cwd, env) => {
+      const { code, err } = await connect(cwd, env);
+      expect(code).toBe(2);
+      expect(err).toMatch(/next: Run `truespoke migrate`/);
+    }));
+
+  test('the starter mappings hold against both systems', () =>
+    atSimulators(async (cwd, env) => {
+      expect((await truespoke(['migrate'], { cwd, env })).err).toBe('');
+      const { code, err, answer } = await connect(cwd, env);
+      expect([err, code, answer.ok]).toEqual(['', 0, true]);
+      expect(answer.spokes.map(({ name, error }) => [name, error])).toEqual([
+        ['salesforce', null],
+        ['shopify', null],
+      ]);
+    }));
+
+  test('a mapping that names a field the remote lacks is told with its place, exit code 2', () =>
+    atSimulators(async (cwd, env) => {
+      const file = join(cwd, 'mappings', 'customer.yaml');
+      const text = await readFile(file, 'utf8');
+      await writeFile(file, text.replace(/Email\b/, 'Emial'));
+      const { code, err } = await connect(cwd, env);
+      expect(code).toBe(2);
+      expect(err).toMatch(/customer\.yaml:\d+:\d+: .*Emial/);
+    }));
+
+  test('a wrong credential: that spoke says so, the other one answers, exit code 3, no secret shown', () =>
+    atSimulators(async (cwd, env) => {
+      const { code, err, answer } = await connect(cwd, { ...env, SHOPIFY_ACCESS_TOKEN: 'wrong-token-canary' });
+      expect([code, answer.ok]).toEqual([3, false]);
+      expect(answer.spokes.find(({ name }) => name === 'salesforce')?.error).toBeNull();
+      expect(answer.spokes.find(({ name }) => name === 'shopify')?.error?.message).toBeTruthy();
+      expect(err + JSON.stringify(answer)).not.toContain('wrong-token-canary');
+    }));
+
+  test('a spoke that cannot be reached is exit code 3', () =>
+    atSimulators(async (cwd, env) => {
+      const { code, answer } = await connect(cwd, { ...env, SALESFORCE_LOGIN_URL: 'http://127.0.0.1:9' });
+      expect([code, answer.ok]).toEqual([3, false]);
+      expect(answer.spokes.find(({ name }) => name === 'shopify')?.error).toBeNull();
+    }));
+});
