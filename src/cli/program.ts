@@ -8,12 +8,13 @@ import { register as init } from './init.js';
 import type { Io } from './io.js';
 import { register as migrate } from './migrate.js';
 import { version } from './package-files.js';
+import { register as pause } from './pause.js';
 import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
 import { register as simulate } from './simulate.js';
 import { register as token } from './token.js';
 
 /** In the order of help. */
-const commands: readonly Register[] = [init, check, migrate, simulate, token];
+const commands: readonly Register[] = [init, check, migrate, pause, simulate, token];
 
 const exitCodes = `
 Exit codes:
