@@ -1,5 +1,7 @@
 // Owns time. The only file (with random.ts) that may touch an ambient source; everything else takes a Clock.
 
+import { setMaxListeners } from 'node:events';
+
 export interface Clock {
   /** Wall clock, milliseconds since the Unix epoch. May step; never used for ordering or limits. */
   now(): number;
@@ -8,6 +10,9 @@ export interface Clock {
   /** Resolves after `ms`, or at once when the signal aborts (it does not reject: loops check the signal). */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
+
+/** A longer timer would fire at once: Node keeps 31 bits. Whoever sleeps 24 days looks again. */
+const timerMsMax = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -20,7 +25,9 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      const timer = setTimeout(done, Math.max(0, ms));
+      const timer = setTimeout(done, Math.min(Math.max(0, ms), timerMsMax));
+      // Many sleepers on one signal is how a process is stopped, not a leak.
+      if (signal !== undefined) setMaxListeners(0, signal);
       signal?.addEventListener('abort', done, { once: true });
     });
   },

@@ -1,6 +1,7 @@
 // Owns the decision when a call to one spoke may start: pause, breaker, shared quota, spacing. Every wait is known, bounded by
 // what the lane tolerates, and ends at once when the caller's signal aborts. Runs calls through `Slots`, which only counts
 // them; a call that has started is awaited to its end, whatever happens, so that none runs on unnoticed.
+import { setMaxListeners } from 'node:events';
 import { assert } from '../base/assert.js';
 import type { Clock } from '../base/clock.js';
 import { OutcomeUnknown, RateLimited, Retriable } from '../base/errors.js';
@@ -290,6 +291,8 @@ function whenStopped(signals: readonly (AbortSignal | undefined)[]): Stopped {
     resolve();
     for (const listener of listeners) listener();
   };
+  // One signal stops many calls: that is its purpose, not a leak.
+  setMaxListeners(0, ...live);
   for (const signal of live) signal.addEventListener('abort', onAbort, { once: true });
   const aborted = (): AbortSignal | undefined => live.find((signal) => signal.aborted);
   const fail = (): never => {

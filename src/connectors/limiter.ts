@@ -1,15 +1,30 @@
 // Owns the production limiter: the gate of limiter-gate.ts over bottleneck, the only importer of that package. bottleneck counts
-// running calls and orders waiting ones, nothing else: its reservoir, its minTime and its expiration measure with the wall clock,
-// freeze when it steps back, or leave calls running (HAZARDS.md). Spacing, quota and deadlines are ours.
+// running calls and orders waiting ones, nothing else: its reservoir, minTime and expiration measure with the wall clock, freeze
+// when that steps back, or leave calls running (HAZARDS.md). Spacing, quota and deadlines are the gate's.
 import Bottleneck from 'bottleneck';
+import { assert } from '../base/assert.js';
 import { gatedLimiter, type BoundLimiter, type LimiterOptions, type Slots } from './limiter-gate.js';
 
 export function openLimiter(options: LimiterOptions): BoundLimiter {
   return gatedLimiter(options, bottleneckSlots(options.concurrency));
 }
 
-/** bottleneck's own `expiration` is never set: it rejects the promise and lets the call run on. */
 function bottleneckSlots(concurrency: number): Slots {
   const bottleneck = new Bottleneck({ maxConcurrent: concurrency });
+  withoutClock(bottleneck);
   return { schedule: (priority, call) => bottleneck.schedule({ priority }, call) };
+}
+
+/**
+ * bottleneck remembers by Date.now() when the next call may start, also without minTime: after a step back of an hour every call
+ * waits for an hour (F99, test/hazards/bottleneck.test.ts). Without minTime that moment is always "now", so it is pinned to the
+ * epoch. The version is pinned and has not changed since 2019; a change of its insides fails here, at start.
+ */
+function withoutClock(bottleneck: Bottleneck): void {
+  const { _store: store } = bottleneck as unknown as { readonly _store?: { readonly _nextRequest?: unknown } };
+  assert(
+    typeof store?._nextRequest === 'number',
+    'bottleneck has changed inside: see withoutClock in connectors/limiter.ts',
+  );
+  Object.defineProperty(store, '_nextRequest', { get: () => 0, set: () => undefined });
 }
