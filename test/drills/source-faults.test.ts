@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { SourceMessage } from '../../src/model/change.js';
 import { type Clock, systemClock } from '../../src/base/clock.js';
 import { alive, start } from '../../src/store/postgres-process.js';
 import { type Proxy, startProxy } from '../support/proxy.js';
@@ -17,7 +18,7 @@ afterEach(async () => {
 const insert = (hub: Published, id: number): Promise<unknown> =>
   hub.db.pool.query('INSERT INTO hub.thing (id) VALUES ($1)', [id]);
 
-const ids = (messages: Awaited<ReturnType<typeof readUntil>>): unknown[] =>
+const ids = (messages: readonly SourceMessage[]): unknown[] =>
   messages.flatMap((m) => (m.kind === 'insert' ? [m.new[0]] : []));
 
 async function ownCluster(settings: Record<string, string> = {}): Promise<{ cluster: TestCluster; hub: Published }> {
