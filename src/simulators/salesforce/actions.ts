@@ -69,6 +69,14 @@ export function actionsOf(app: App): Readonly<Record<string, Action>> {
       const given = record(body, 'purge');
       await org.purge(text(given, 'object'), text(given, 'id'), optional(given, 'actor'));
     },
+    'events/gap': (body) => {
+      const given = record(body, 'events/gap');
+      const ids = Array.isArray(given['ids']) ? given['ids'].map(String) : [];
+      app.events.gap(text(given, 'object'), ids, optional(given, 'changeType') ?? 'GAP_UPDATE');
+    },
+    'events/expire': () => app.events.expire(),
+    'events/mute': (body) => app.events.mute(record(body, 'events/mute')['muted'] === true),
+    'events/drop-clients': () => app.cometd.dropClients(),
     damage: (body) => {
       const given = record(body, 'damage');
       org.damage(text(given, 'object'), text(given, 'id'), record(given['fields'], 'damage fields'));

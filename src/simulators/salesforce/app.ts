@@ -3,6 +3,10 @@ import type { Clock } from '../../base/clock.js';
 import type { CallCounter } from '../stats.js';
 import type { Faults } from '../faults.js';
 import type { Auth, AuthOptions } from './auth.js';
+import type { Ingest } from './bulk-ingest.js';
+import type { BulkQuery } from './bulk-query.js';
+import type { ChangeEvents } from './change-events.js';
+import type { CometD } from './cometd.js';
 import type { Cursors } from './cursors.js';
 import type { Limits } from './limits.js';
 import type { Org, OrgOptions } from './org.js';
@@ -23,6 +27,8 @@ export interface SalesforceOptions {
   readonly bulkMs?: number | undefined;
   /** Rows a bulk query page when the client names none, default 50,000. */
   readonly bulkPageRows?: number | undefined;
+  /** How long a CometD connect is held open, default 110 s. */
+  readonly cometdTimeoutMs?: number | undefined;
   /** Called for each request: `PATCH /sobjects/Contact/:id 204 3 ms`. */
   readonly log?: ((line: string) => void) | undefined;
 }
@@ -38,4 +44,8 @@ export interface App {
   readonly router: Router;
   readonly faults: Faults;
   readonly calls: CallCounter;
+  readonly events: ChangeEvents;
+  readonly cometd: CometD;
+  readonly ingests: Map<string, Ingest>;
+  readonly bulkQueries: Map<string, BulkQuery>;
 }

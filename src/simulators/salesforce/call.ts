@@ -2,6 +2,7 @@
 import type { Reply } from '../faults.js';
 import type { App } from './app.js';
 import { ApiError } from './errors.js';
+import type { Transaction } from './transaction.js';
 import type { Actor, ObjectDef } from './words.js';
 
 export interface Call {
@@ -16,6 +17,8 @@ export interface Call {
   /** `60.0` */
   readonly version: string;
   readonly actor: Actor;
+  /** The transaction of an all-or-none composite request around this call. */
+  readonly joined: Transaction | null;
   /** Path parameters by name, decoded. */
   readonly params: Readonly<Record<string, string>>;
 }

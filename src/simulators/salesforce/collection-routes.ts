@@ -4,6 +4,7 @@ import { json, jsonBody, param, pathObject, type Call, type Route } from './call
 import { ApiError, badReference, resultError } from './errors.js';
 import { normaliseId } from './ids.js';
 import { runQuery } from './soql.js';
+import { transact } from './transact.js';
 import type { Transaction } from './transaction.js';
 import type { FieldDef, ObjectDef } from './words.js';
 
@@ -35,35 +36,33 @@ async function writeAll(call: Call, one: One): Promise<Reply> {
 }
 
 /** Runs one unit a record in one transaction. A failing record is taken back alone, or all are. */
-export async function each<T>(
+export function each<T>(
   call: Call,
   list: readonly T[],
   allOrNone: boolean,
   one: (tx: Transaction, element: T) => RecordResult,
 ): Promise<readonly RecordResult[]> {
-  const tx = call.app.org.transaction(call.actor);
-  const results = list.map((element): RecordResult => {
-    try {
-      return tx.attempt(() => one(tx, element));
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.errorCode === 'JSON_PARSER_ERROR') {
-        tx.rollback();
-        throw error;
+  return transact(call, (tx) => {
+    const start = tx.savepoint();
+    const results = list.map((element): RecordResult => {
+      try {
+        return tx.attempt(() => one(tx, element));
+      } catch (error) {
+        // A body that cannot be read refuses the whole request.
+        if (!(error instanceof ApiError) || error.errorCode === 'JSON_PARSER_ERROR') throw error;
+        return { success: false, errors: [resultError(error)] };
       }
-      return { success: false, errors: [resultError(error)] };
-    }
+    });
+    if (!allOrNone || results.every((result) => result.success)) return results;
+    tx.rollback(start);
+    return results.map((result) => (result.success ? { success: false, errors: [resultError(rolledBack)] } : result));
   });
-  if (allOrNone && results.some((result) => !result.success)) {
-    tx.rollback();
-    const other = new ApiError(
-      'ALL_OR_NONE_OPERATION_ROLLED_BACK',
-      'Record rolled back because not all records were valid and the request was using AllOrNone header',
-    );
-    return results.map((result) => (result.success ? { success: false, errors: [resultError(other)] } : result));
-  }
-  await tx.commit();
-  return results;
 }
+
+const rolledBack = new ApiError(
+  'ALL_OR_NONE_OPERATION_ROLLED_BACK',
+  'Record rolled back because not all records were valid and the request was using AllOrNone header',
+);
 
 function insertOne(tx: Transaction, record: Record<string, unknown>): RecordResult {
   const { object, fields } = typed(tx, record);

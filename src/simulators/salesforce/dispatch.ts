@@ -4,18 +4,8 @@ import type { Reply } from '../faults.js';
 import type { App } from './app.js';
 import type { Call } from './call.js';
 import { errorReply } from './errors.js';
-import type { Actor } from './words.js';
 
-export interface Subcall {
-  readonly app: App;
-  readonly method: string;
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-  readonly version: string;
-  readonly actor: Actor;
-}
+export type Subcall = Omit<Call, 'params'>;
 
 /** Never rejects: a refusal is an answer. */
 export async function dispatch(sub: Subcall): Promise<Reply> {

@@ -11,7 +11,12 @@ import { actionsOf } from './actions.js';
 import type { App, SalesforceOptions } from './app.js';
 import { Auth, type Credentials } from './auth.js';
 import { json } from './call.js';
+import { ingestRoutes } from './bulk-ingest.js';
+import { bulkQueryRoutes } from './bulk-query.js';
+import { ChangeEvents } from './change-events.js';
 import { collectionRoutes } from './collection-routes.js';
+import { CometD } from './cometd.js';
+import { compositeRoutes } from './composite-routes.js';
 import { Cursors } from './cursors.js';
 import { dispatch, labelOf } from './dispatch.js';
 import { ApiError, errorReply, notFound } from './errors.js';
@@ -20,6 +25,7 @@ import { Org } from './org.js';
 import { queryRoutes } from './query-routes.js';
 import { Router } from './router.js';
 import type { Rules } from './rules.js';
+import { soap } from './soap.js';
 import { sobjectRoutes } from './sobject-routes.js';
 import { versionRoutes, versions } from './version-routes.js';
 import type { Actor, Row } from './words.js';
@@ -35,6 +41,8 @@ export interface SalesforceSimulator {
   readonly rules: Rules;
   readonly org: Org;
   readonly auth: Auth;
+  /** Change events: gaps, expiry, silence. */
+  readonly events: ChangeEvents;
   load(object: string, rows: readonly Readonly<Record<string, unknown>>[]): readonly string[];
   edit(edit: Edit): Promise<EditResult>;
   /** The loser goes to the bin with MasterRecordId; its children move. */
@@ -57,17 +65,31 @@ export async function startSalesforce(options: SalesforceOptions = {}): Promise<
   const clock = options.clock ?? systemClock;
   const org = new Org(clock, closing.signal, options.org ?? {});
   const box: { url: string } = { url: '' };
+  const auth = new Auth(org, clock, () => box.url, options.auth ?? {});
+  const events = new ChangeEvents(org);
   const app: App = {
     options,
     clock,
     closing: closing.signal,
     org,
-    auth: new Auth(org, clock, () => box.url, options.auth ?? {}),
+    auth,
+    events,
+    cometd: new CometD(events, auth, clock, options.cometdTimeoutMs ?? 110_000),
     limits: new Limits(clock, options.dailyApiRequests ?? 100_000),
     cursors: new Cursors(),
-    router: new Router([...versionRoutes, ...sobjectRoutes, ...queryRoutes, ...collectionRoutes]),
+    router: new Router([
+      ...versionRoutes,
+      ...sobjectRoutes,
+      ...queryRoutes,
+      ...compositeRoutes,
+      ...collectionRoutes,
+      ...ingestRoutes,
+      ...bulkQueryRoutes,
+    ]),
     faults: new Faults(),
     calls: new CallCounter(clock),
+    ingests: new Map(),
+    bulkQueries: new Map(),
   };
   const controlled = controlledBy(app);
   const server = createServer({ maxHeaderSize: headerBytesMax, keepAliveTimeout: 30_000 }, (request, response) => {
@@ -84,6 +106,7 @@ export async function startSalesforce(options: SalesforceOptions = {}): Promise<
     rules: org.rules,
     org,
     auth: app.auth,
+    events,
     load: controlled.load,
     edit: (edit) => org.edit(edit),
     merge: (object, masterId, loserId, actor) => org.merge(object, masterId, [loserId], actor),
@@ -91,7 +114,10 @@ export async function startSalesforce(options: SalesforceOptions = {}): Promise<
     records: (object) => [...org.store.table(org.object(object).name).all()],
     stats: () => app.calls.read(),
     setLimit: (change) => app.limits.set(change),
-    close: () => shut(server, closing),
+    close: () => {
+      app.cometd.close();
+      return shut(server, closing);
+    },
   };
 }
 
@@ -151,6 +177,10 @@ async function handle(
   const startedAt = app.clock.monotonic();
   app.calls.called(label);
   const fault = app.faults.decide([label, `${method} ${url.pathname}`]);
+  if (url.pathname.startsWith('/cometd/')) {
+    await comet(app, fault, request, response);
+    return;
+  }
   const body = await readBody(request).catch(() => null);
   if (body === null) {
     response.destroy();
@@ -168,6 +198,25 @@ async function handle(
   app.options.log?.(
     `${label} ${status === null ? 'broken' : String(status)} ${String(Math.round(app.clock.monotonic() - startedAt))} ms`,
   );
+}
+
+/** CometD answers are written by its own adapter, so only faults that need no answer of ours apply as such. */
+async function comet(
+  app: App,
+  fault: FaultRule | null,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (fault?.kind === 'delay') await app.clock.sleep(fault.ms ?? 1000, app.closing);
+  if (fault === null || fault.kind === 'delay') {
+    app.cometd.handle(request, response);
+    return;
+  }
+  const own = ['status', 'throttle', 'html', 'hang'].includes(fault.kind)
+    ? fault
+    : { ...fault, kind: 'refuse' as const };
+  const nothing = (): Promise<Reply> => Promise.resolve(json(200, []));
+  app.calls.ended(await respond({ response, fault: own, handle: nothing, throttled: (rule) => throttled(app, rule) }));
 }
 
 const versioned = /^\/services\/data\/v(\d+\.\d)(\/.*)?$/;
@@ -189,6 +238,8 @@ async function answer(app: App, method: string, url: URL, request: IncomingMessa
       return app.auth.token(form(url, body), headers['authorization']);
     if (path === '/services/oauth2/revoke') return app.auth.revoke(form(url, body));
     if (path === '/services/data' && method === 'GET') return json(200, versions);
+    if (path.startsWith('/services/Soap/u/'))
+      return await soap(app, Buffer.from(body).toString('utf8'), nextRequestId());
     return await authenticated(app, method, url, headers, body);
   } catch (error) {
     return errorReply(error);
@@ -219,23 +270,28 @@ async function authenticated(
     body,
     version: match[1] ?? '',
     actor,
+    joined: null,
   });
   return { ...reply, headers: { ...reply.headers, 'sforce-limit-info': app.limits.header() } };
 }
 
 let requests = 0;
 
+function nextRequestId(): string {
+  requests += 1;
+  return `r${String(requests)}`;
+}
+
 function actorOf(
   session: { userId: string; username: string },
   headers: Readonly<Record<string, string>>,
   version: string,
 ): Actor {
-  requests += 1;
   return {
     userId: session.userId,
     name: session.username,
     route: '',
-    requestId: headers['x-request-id'] ?? `r${String(requests)}`,
+    requestId: headers['x-request-id'] ?? nextRequestId(),
     client: /client=([^,;\s]+)/.exec(headers['sforce-call-options'] ?? '')?.[1] ?? null,
     apiVersion: version,
     allowDuplicates: /allowsave=true/i.test(headers['sforce-duplicate-rule-header'] ?? ''),

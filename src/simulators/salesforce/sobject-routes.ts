@@ -8,6 +8,7 @@ import { ApiError, notFound } from './errors.js';
 import { normaliseId } from './ids.js';
 import { runQuery } from './soql.js';
 import { msOf, parseStamp, stampOf, wholeSecond } from './stamps.js';
+import { transact } from './transact.js';
 import type { Transaction } from './transaction.js';
 import type { FieldDef, ObjectDef, Row } from './words.js';
 
@@ -44,9 +45,7 @@ function describe(call: Call): Reply {
 
 async function create(call: Call): Promise<Reply> {
   const object = pathObject(call);
-  const tx = call.app.org.transaction(call.actor);
-  const id = tx.attempt(() => tx.insert(object, jsonBody(call), 'json'));
-  await tx.commit();
+  const id = await transact(call, (tx) => tx.insert(object, jsonBody(call), 'json'));
   const location = `/services/data/v${call.version}/sobjects/${object.name}/${id}`;
   const reply = json(201, { id, success: true, errors: [] });
   return { ...reply, headers: { ...reply.headers, location } };
@@ -87,13 +86,11 @@ function readRow(call: Call, object: ObjectDef, row: Row): Reply {
 async function update(call: Call): Promise<Reply> {
   const object = pathObject(call);
   const row = rowInPath(call, object);
-  const tx = call.app.org.transaction(call.actor);
-  tx.attempt(() => {
+  await transact(call, (tx) => {
     const live = tx.liveRow(object, String(row['Id']));
     refuseModified(call, live);
     tx.update(object, String(row['Id']), withoutId(jsonBody(call)), 'json');
   });
-  await tx.commit();
   return noContent;
 }
 
@@ -108,9 +105,7 @@ function withoutId(body: Record<string, unknown>): Record<string, unknown> {
 async function remove(call: Call): Promise<Reply> {
   const object = pathObject(call);
   const row = rowInPath(call, object);
-  const tx = call.app.org.transaction(call.actor);
-  tx.attempt(() => tx.remove(object, String(row['Id'])));
-  await tx.commit();
+  await transact(call, (tx) => tx.remove(object, String(row['Id'])));
   return noContent;
 }
 
@@ -120,9 +115,7 @@ async function removeByKey(call: Call): Promise<Reply> {
   if (rows.length > 1) return ambiguous(call, object, rows);
   const [row] = rows;
   if (row === undefined) throw notFound();
-  const tx = call.app.org.transaction(call.actor);
-  tx.attempt(() => tx.remove(object, String(row['Id'])));
-  await tx.commit();
+  await transact(call, (tx) => tx.remove(object, String(row['Id'])));
   return noContent;
 }
 
@@ -135,9 +128,9 @@ async function upsert(call: Call): Promise<Reply> {
   }
   const rows = keyedRows(call, object);
   if (rows.length > 1) return ambiguous(call, object, rows);
-  const tx = call.app.org.transaction(call.actor);
-  const { id, created } = tx.attempt(() => upsertOne(tx, object, field, param(call, 'value'), body, rows[0], call));
-  await tx.commit();
+  const { id, created } = await transact(call, (tx) =>
+    upsertOne(tx, object, field, param(call, 'value'), body, rows[0], call),
+  );
   if (created) return json(201, { id, success: true, errors: [], created: true });
   return versionOf(call) >= 46 ? json(200, { id, success: true, errors: [], created: false }) : noContent;
 }
