@@ -1,5 +1,7 @@
 // Owns what the control endpoint of this simulator can do beyond the common verbs. POST /__control/<name> with JSON.
 import { ControlError, record } from '../control.js';
+import { complianceTopics } from './payloads-shop.js';
+import type { Quirks } from './call.js';
 import type { ShopifySimulator } from './server.js';
 import type { DeliveryPlan } from './webhooks.js';
 
@@ -41,12 +43,32 @@ export function actions(sim: ShopifySimulator): Readonly<Record<string, Action>>
       sim.throttle.drain(numbers(body, 'drain', ['points'])['points'] ?? Infinity);
       return sim.throttle.status();
     },
-    quirks: (body) => Object.assign(sim.quirks, record(body, 'quirks')),
+    quirks(body) {
+      for (const [key, value] of Object.entries(record(body, 'quirks'))) {
+        const known = Object.hasOwn(sim.quirks, key) && typeof value === typeof sim.quirks[key as keyof Quirks];
+        if (!known) throw new ControlError(`quirks are ${JSON.stringify(sim.quirks)}; not ${key}`);
+        Object.assign(sim.quirks, { [key]: value });
+      }
+      return sim.quirks;
+    },
+    scopes(body) {
+      const { scopes } = record(body, 'scopes');
+      if (!Array.isArray(scopes)) throw new ControlError('scopes wants { scopes: [] }');
+      sim.scopes = scopes.map(String);
+      return { scopes };
+    },
     serve(body) {
       const { versions } = record(body, 'serve');
       if (!Array.isArray(versions)) throw new ControlError('serve wants { versions: [] }');
       sim.serve(versions.map(String));
       return { versions };
+    },
+    compliance(body) {
+      const { topic, uri, customerId } = record(body, 'compliance');
+      const known = complianceTopics.find((each) => each === topic);
+      if (known === undefined) throw new ControlError(`compliance knows the topics ${complianceTopics.join(', ')}`);
+      sim.compliance(known, String(uri), typeof customerId === 'string' ? customerId : undefined);
+      return {};
     },
     uninstall() {
       sim.uninstall();

@@ -12,7 +12,7 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
-import type { Bucket } from './bucket.js';
+import type { Bucket, ThrottleStatus } from './bucket.js';
 import type { Call } from './call.js';
 import { actualCost, queryCostMax, requestedCost, type CostInput } from './cost.js';
 
@@ -34,6 +34,8 @@ export interface Unusable {
 }
 
 const rememberedMax = 500;
+/** Most elements of any list in the variables. */
+const listMax = 250;
 
 /** Parses and validates; remembers documents, as clients send the same ones again and again. */
 export class Documents {
@@ -97,9 +99,11 @@ export async function execute(
 ): Promise<Answer> {
   const { schema } = documents;
   const input: CostInput = { ...prepared, schema, variables: body.variables };
+  const size = longestList(body.variables);
+  if (size > listMax) return { body: tooMany(size) };
   const requested = requestedCost(input);
   if (requested > queryCostMax) return { body: tooExpensive(requested) };
-  if (!bucket.take(requested)) return { body: throttled(requested, bucket) };
+  if (!bucket.take(requested)) return { body: throttled(requested, bucket.status()) };
   const { document, operation } = prepared;
   const result = await run({
     schema,
@@ -119,13 +123,37 @@ export async function execute(
   };
 }
 
+/** The longest list anywhere in the variables. */
+function longestList(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  const own = Array.isArray(value) ? value.length : 0;
+  return Object.values(value).reduce<number>((longest, each) => Math.max(longest, longestList(each)), own);
+}
+
+function tooMany(size: number): Readonly<Record<string, unknown>> {
+  const message = `The input array size of ${String(size)} is greater than the maximum allowed of ${String(listMax)}.`;
+  return { errors: [{ message, extensions: { code: 'MAX_INPUT_SIZE_EXCEEDED' } }] };
+}
+
 const limitsPage = 'https://shopify.dev/api/usage/rate-limits';
 
-export function throttled(requested: number, bucket: Bucket): Readonly<Record<string, unknown>> {
+export function throttled(requested: number, status: ThrottleStatus): Readonly<Record<string, unknown>> {
   return {
     errors: [{ message: 'Throttled', extensions: { code: 'THROTTLED', documentation: limitsPage } }],
-    extensions: { cost: { requestedQueryCost: requested, actualQueryCost: null, throttleStatus: bucket.status() } },
+    extensions: { cost: { requestedQueryCost: requested, actualQueryCost: null, throttleStatus: status } },
   };
+}
+
+/** The answer of a fault that throttles: the bucket looks empty, whatever is in it. */
+export function throttledByFault(
+  documents: Documents,
+  bucket: Bucket,
+  prepared: Prepared | Unusable,
+  body: GraphqlBody | null,
+): Readonly<Record<string, unknown>> {
+  const input = { schema: documents.schema, variables: body?.variables ?? {} };
+  const requested = 'errors' in prepared ? 0 : requestedCost({ ...prepared, ...input });
+  return throttled(requested, { ...bucket.status(), currentlyAvailable: 0 });
 }
 
 function tooExpensive(cost: number): Readonly<Record<string, unknown>> {

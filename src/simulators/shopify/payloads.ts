@@ -206,7 +206,8 @@ const restFulfillment: Readonly<Record<string, string | null>> = {
   PARTIALLY_FULFILLED: 'partial',
 };
 
-export function orderPayload(shop: Shop, row: OrderRow): Payload {
+/** 2026-01 still has two fields that later versions dropped. */
+export function orderPayload(shop: Shop, row: OrderRow, version: string): Payload {
   const bag: Bag = (cents) => {
     const money = { amount: normal.moneyText(cents), currency_code: row.currency };
     return { shop_money: money, presentment_money: money };
@@ -215,6 +216,7 @@ export function orderPayload(shop: Shop, row: OrderRow): Payload {
   return {
     ...fixedOrderFacts,
     ...totals(row, bag),
+    ...(version <= '2026-01' ? { checkout_id: null, company: null } : {}),
     id: row.id,
     admin_graphql_api_id: gid('Order', row.id),
     cancel_reason: row.cancelReason?.toLowerCase() ?? null,

@@ -13,7 +13,9 @@ import { actions } from './actions.js';
 import { Bucket } from './bucket.js';
 import { Bulk } from './bulk.js';
 import type { Call, Quirks } from './call.js';
-import { callNames, Documents, execute, throttled, type GraphqlBody, type Prepared } from './execute.js';
+import { callNames, Documents, execute, throttledByFault, type GraphqlBody, type Prepared } from './execute.js';
+import { idOf } from './gid.js';
+import { compliancePayload, type ComplianceTopic } from './payloads-shop.js';
 import { edit, load, records } from './people.js';
 import { adminSchema } from './schema/schema.js';
 import { Shop } from './shop.js';
@@ -72,6 +74,8 @@ export interface ShopifySimulator {
   readonly throttle: Bucket;
   /** Switches of behaviour; may be changed at any time. */
   readonly quirks: Quirks;
+  /** What the app may do; a merchant can take a scope away at any time. */
+  scopes: readonly string[];
   load(object: string, rows: readonly Readonly<Record<string, unknown>>[]): readonly string[];
   edit(edit: Edit): EditResult;
   /** A buyer's order: `{ customer: email or gid, lines: [{ sku | variantId, quantity, price? }], … }`. */
@@ -83,6 +87,8 @@ export interface ShopifySimulator {
   serve(versions: readonly string[]): void;
   /** The app is uninstalled: subscribers hear of it, the token is worth nothing. */
   uninstall(): void;
+  /** A legal request, sent to the address that the app's configuration would name. */
+  compliance(topic: ComplianceTopic, uri: string, customerId?: string): void;
   /** Resolves when no webhook is waiting or under way. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -104,6 +110,7 @@ class Running implements ShopifySimulator {
   readonly webhooks: Webhooks;
   readonly throttle: Bucket;
   readonly quirks: Quirks;
+  scopes: readonly string[];
   readonly calls: CallCounter;
   private readonly shop: Shop;
   private readonly bulk: Bulk;
@@ -114,7 +121,6 @@ class Running implements ShopifySimulator {
   private readonly closing = new AbortController();
   private readonly tokens: Map<string, string>;
   private readonly server: Server;
-  private readonly scopes: readonly string[];
   private versions = servedVersions;
   private boundPort = 0;
 
@@ -224,6 +230,11 @@ class Running implements ShopifySimulator {
     this.tokens.delete(this.accessToken);
   }
 
+  compliance(topic: ComplianceTopic, uri: string, customerId?: string): void {
+    const id = customerId === undefined ? null : idOf('Customer', customerId);
+    this.webhooks.send(uri, topic, compliancePayload(this.shop, topic, id));
+  }
+
   settled(): Promise<void> {
     return this.webhooks.settled();
   }
@@ -242,6 +253,10 @@ class Running implements ShopifySimulator {
     try {
       await this.route(request, response);
     } catch (error) {
+      if (error instanceof RangeError && !response.headersSent) {
+        response.writeHead(413, { 'content-type': 'application/json' }).end('{"errors":"Payload too large"}');
+        return;
+      }
       this.log.error({ err: error }, 'shopify simulator failed');
       if (response.headersSent) response.destroy();
       else response.writeHead(500, { 'content-type': 'application/json' }).end('{"errors":"Internal Server Error"}');
@@ -302,7 +317,9 @@ class Running implements ShopifySimulator {
       if ('errors' in prepared) return answer(prepared);
       return answer(await this.run(prepared, body, { actor, version, requestId, route: names[0] ?? place }));
     };
-    await this.send(response, [place, ...names], handle, () => answer(throttled(0, this.throttle)));
+    await this.send(response, [place, ...names], handle, () =>
+      answer(throttledByFault(this.documents, this.throttle, prepared, body)),
+    );
   }
 
   private async run(

@@ -4,6 +4,7 @@ import { createHmac } from 'node:crypto';
 import type { Clock } from '../../base/clock.js';
 import type { Ids, Random } from '../../base/random.js';
 import { deliverable } from './call.js';
+import { shopPayload } from './payloads-shop.js';
 import { bulkPayload, customerPayload, orderPayload, productPayload, type Payload } from './payloads.js';
 import { gid } from './gid.js';
 import type { SubscriptionRow } from './rows.js';
@@ -117,7 +118,7 @@ export class Webhooks {
   }
 
   private make(row: SubscriptionRow, event: ShopEvent, topic: string, eventId: string): Delivery {
-    const full = this.payload(event, topic);
+    const full = this.payload(event, topic, row.apiVersion);
     const body = row.includeFields.length === 0 ? full : pick(full, row.includeFields);
     return this.build(row, restTopic(topic), JSON.stringify(body), eventId);
   }
@@ -145,14 +146,15 @@ export class Webhooks {
     return { webhookId, eventId, topic, uri: to.uri, body, headers, tries: [], dropped: false, done: false };
   }
 
-  private payload(event: ShopEvent, topic: string): Payload {
+  private payload(event: ShopEvent, topic: string, version: string): Payload {
     const { shop } = this.options;
+    if (event.kind === 'Shop') return shopPayload(shop);
     const customer = event.kind === 'Customer' ? shop.customers.get(event.id) : undefined;
     if (customer !== undefined) return customerPayload(shop, customer);
     const product = event.kind === 'Product' ? shop.products.get(event.id) : undefined;
     if (product !== undefined) return productPayload(shop, product);
     const order = event.kind === 'Order' ? shop.orders.get(event.id) : undefined;
-    if (order !== undefined) return orderPayload(shop, order);
+    if (order !== undefined) return orderPayload(shop, order, version);
     const bulk = event.kind === 'BulkOperation' ? shop.bulk.get(event.id) : undefined;
     if (bulk !== undefined) return bulkPayload(bulk);
     // Deletions tell little more than the id.

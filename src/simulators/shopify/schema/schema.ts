@@ -3,6 +3,7 @@
 import {
   assertValidSchema,
   buildSchema,
+  type GraphQLFieldResolver,
   type GraphQLScalarType,
   isAbstractType,
   isObjectType,
@@ -11,6 +12,8 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { assert } from '../../../base/assert.js';
+import { requireScope } from '../access.js';
+import type { Call } from '../call.js';
 import { objectResolvers } from '../objects.js';
 import { queryResolvers } from '../reads.js';
 import { mutationResolvers } from '../writes.js';
@@ -28,8 +31,8 @@ export const typeDefinitions = [roots, valueTypes, objectTypes, mutationTypes, i
 
 export function adminSchema(): GraphQLSchema {
   const schema = buildSchema(typeDefinitions);
-  attach(schema, 'QueryRoot', queryResolvers);
-  attach(schema, 'Mutation', mutationResolvers);
+  attach(schema, 'QueryRoot', scoped('query', queryResolvers));
+  attach(schema, 'Mutation', scoped('mutation', mutationResolvers));
   for (const [name, fields] of Object.entries(objectResolvers)) attach(schema, name, fields);
   for (const type of Object.values(schema.getTypeMap())) {
     if (isAbstractType(type)) type.resolveType = (value: { kind?: string }) => value.kind ?? 'WebhookHttpEndpoint';
@@ -37,6 +40,19 @@ export function adminSchema(): GraphQLSchema {
   }
   assertValidSchema(schema);
   return schema;
+}
+
+type Resolvers = Readonly<Record<string, GraphQLFieldResolver<unknown, Call, Readonly<Record<string, unknown>>>>>;
+
+/** Each root field asks for its access scope first. */
+function scoped(operation: 'query' | 'mutation', fields: Resolvers): Resolvers {
+  const guard = (name: string, resolve: Resolvers[string]): Resolvers[string] => {
+    return (source, args, call, info) => {
+      requireScope(call, operation, name);
+      return resolve(source, args, call, info) as unknown;
+    };
+  };
+  return Object.fromEntries(Object.entries(fields).map(([name, resolve]) => [name, guard(name, resolve)]));
 }
 
 function attach(schema: GraphQLSchema, name: string, fields: Readonly<Record<string, unknown>>): void {
