@@ -76,6 +76,7 @@ create table truespoke.position (
   timeline          integer not null,
   publication       text not null,
   publication_oid   bigint not null,
+  memberships       text,
   durable_lsn       pg_lsn not null,        -- end of the last journaled commit
   updated_at        timestamptz not null
 );

@@ -47,6 +47,8 @@ export interface Page {
   readonly approved?: boolean;
   /** Records that outbound found to be a certain hub record. */
   readonly belongsTo?: ReadonlyMap<ExternalId, HubId>;
+  /** Runs first, in the transaction of the page's first batch: what is replayed is no longer parked. */
+  readonly before?: (tx: Tx) => Promise<void>;
   /** Runs in the transaction of the page's last batch: the cursor, the finished hints. */
   readonly commit?: (tx: Tx) => Promise<void>;
 }
@@ -81,12 +83,25 @@ async function acceptPage(deps: InboundDeps, page: Page): Promise<Tally> {
       batches.push({ mapping, records: dedupe(incoming.slice(from, from + deps.limits.batchRecords)) });
     }
   }
-  if (batches.length === 0 && page.commit !== undefined) await transaction(deps.pool, page.commit);
-  for (const [i, batch] of batches.entries()) {
-    const commit = i === batches.length - 1 ? page.commit : undefined;
-    addTally(total, await acceptBatch(deps, page, batch.mapping, batch.records, commit));
+  // A page without records still moves its cursor.
+  if (batches.length === 0) {
+    const [mapping] = mappings;
+    if (mapping === undefined) await transaction(deps.pool, async (tx) => page.commit?.(tx));
+    else batches.push({ mapping, records: [] });
+  }
+  for (const [i, { mapping, records }] of batches.entries()) {
+    const hooks: Hooks = {
+      before: i === 0 ? page.before : undefined,
+      commit: i === batches.length - 1 ? page.commit : undefined,
+    };
+    addTally(total, await acceptBatch(deps, page, mapping, records, hooks));
   }
   return total;
+}
+
+interface Hooks {
+  readonly before: Page['before'] | undefined;
+  readonly commit: Page['commit'] | undefined;
 }
 
 /** One transaction, or, when Postgres refuses a value in it, two halves. */
@@ -95,23 +110,24 @@ async function acceptBatch(
   page: Page,
   mapping: SpokeMapping,
   records: readonly Incoming[],
-  commit?: (tx: Tx) => Promise<void>,
+  hooks: Hooks,
 ): Promise<Tally> {
   const trace = `${page.spoke}/${deps.ids.uuid()}`;
   try {
     return await transaction(deps.pool, async (tx) => {
-      const tally = await processBatch(deps, tx, page, mapping, records, trace);
-      await commit?.(tx);
+      await hooks.before?.(tx);
+      const tally = records.length === 0 ? emptyTally() : await processBatch(deps, tx, page, mapping, records, trace);
+      await hooks.commit?.(tx);
       return tally;
     });
   } catch (error) {
     const state = sqlState(error) ?? '';
     // 22: a value the column cannot hold; 23: a constraint. Anything else is not the record's fault.
     if (!/^(22|23)/.test(state) || records.length === 0) throw error;
-    if (records.length === 1) return parkRefused(deps, mapping, must(records[0], 'record'), state, error, commit);
+    if (records.length === 1) return parkRefused(deps, mapping, must(records[0], 'record'), state, error, hooks);
     const middle = Math.ceil(records.length / 2);
-    const tally = await acceptBatch(deps, page, mapping, records.slice(0, middle));
-    addTally(tally, await acceptBatch(deps, page, mapping, records.slice(middle), commit));
+    const tally = await acceptBatch(deps, page, mapping, records.slice(0, middle), { ...hooks, commit: undefined });
+    addTally(tally, await acceptBatch(deps, page, mapping, records.slice(middle), { ...hooks, before: undefined }));
     return tally;
   }
 }
@@ -122,11 +138,12 @@ async function parkRefused(
   { record, parent }: Incoming,
   state: string,
   error: unknown,
-  commit?: (tx: Tx) => Promise<void>,
+  hooks: Hooks,
 ): Promise<Tally> {
   const { constraint, column } = error as { constraint?: string; column?: string };
   const place = constraint ?? column;
   await transaction(deps.pool, async (tx) => {
+    await hooks.before?.(tx);
     await park(
       tx,
       [
@@ -146,7 +163,7 @@ async function parkRefused(
       ],
       deps.clock.now(),
     );
-    await commit?.(tx);
+    await hooks.commit?.(tx);
   });
   return { ...emptyTally(), parked: 1 };
 }

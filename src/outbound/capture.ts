@@ -26,6 +26,8 @@ export interface CaptureDeps {
   readonly limits: CaptureLimits;
   /** Called after a commit with the spokes that got work. */
   readonly wake: (spokes: ReadonlySet<SpokeName>) => void;
+  /** Named instants at which drills kill the process. */
+  readonly crashpoint: (name: string) => void;
   readonly onProgress?: (progress: CaptureProgress) => void;
 }
 
@@ -163,6 +165,7 @@ class CaptureRun {
       seq: 0,
     };
     this.reader.begin();
+    this.deps.crashpoint('source_begin');
   }
 
   private add(change: CapturedChange): Promise<void> | undefined {
@@ -252,7 +255,9 @@ class CaptureRun {
       this.spill = null;
     }
     this.ready = new Gathered();
+    this.deps.crashpoint('journal_committed');
     this.acknowledge(endLsn);
+    this.deps.crashpoint('acknowledged');
     this.deps.onProgress?.({
       changes: ready.changes,
       transactions: ready.transactions,

@@ -9,7 +9,7 @@ import type { Pool } from '../store/pool.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
 import { diff, type Difference } from './diff.js';
 import type { LinkWrite } from '../store/links.js';
-import type { OpenSpoke } from './pipeline.js';
+import type { OpenSpoke } from './open-spoke.js';
 import { confirmedBase, type ChildLinks } from './settle.js';
 
 export interface ChildrenDeps {

@@ -6,12 +6,12 @@ import type { Clock } from '../base/clock.js';
 import type { SpokePaused } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Random } from '../base/random.js';
-import type { CallOptions, Spoke } from '../connectors/connector.js';
+import type { CallOptions } from '../connectors/connector.js';
 import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { ownMappings, selectionOf } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId, SpokeName } from '../model/ids.js';
-import type { RemoteFields, RemoteRecord } from '../model/record.js';
-import { claim, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
+import type { RemoteRecord } from '../model/record.js';
+import { abandonClaims, claim, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
 import type { Intent } from '../model/intent.js';
 import type { HubTable } from '../store/hub.js';
 import { linksByExternal } from '../store/links.js';
@@ -20,6 +20,7 @@ import { childLinks, withChildren } from './children.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
 import { findTwins, readBack, send, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
+import type { OpenSpoke } from './open-spoke.js';
 import { judge, outcomeOf, type Outcome } from './outcome.js';
 import { confirmedBase, confirmedVersion, settleAll, type Settlement } from './settle.js';
 
@@ -53,13 +54,6 @@ export interface OutboundLimits {
   readonly conditionalRecords: number;
   /** How long a record whose fate is unknown is looked for before its create may be repeated at a spoke without idempotency. */
   readonly unknownReadBacks: number;
-}
-
-export interface OpenSpoke {
-  readonly name: SpokeName;
-  readonly spoke: Spoke;
-  /** Values that the mapping's `defaults` stand for, look-ups resolved. */
-  readonly defaults: ReadonlyMap<EntityName, RemoteFields>;
 }
 
 export interface Delivered {
@@ -106,7 +100,13 @@ export async function deliver(
     next.entity,
   );
   const batch = new DeliveryBatch(deps, open, mapping, signal);
-  return next.unknown ? batch.resolveUnknown(claimed) : batch.deliver(claimed);
+  try {
+    return await (next.unknown ? batch.resolveUnknown(claimed) : batch.deliver(claimed));
+  } catch (error) {
+    // What was not sent may be claimed again at once, what was is unknown. If the hub is gone, the lease says so instead.
+    await abandonClaims(deps.pool, { spoke: open.name, entity: next.entity }, claimed).catch(() => undefined);
+    throw error;
+  }
 }
 
 interface Sendable extends Planned {

@@ -225,6 +225,19 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
   });
 }
 
+/** The batch failed on our side: what was recorded as sent is unknown, the rest is pending again. */
+export async function abandonClaims(db: Queryable, feed: Feed, rows: readonly Fenced[]): Promise<void> {
+  await db.query({
+    name: 'delivery_abandon',
+    text: `update truespoke.delivery d
+        set state = case d.state when 'claimed' then 'pending' else 'unknown' end, holder = null, lease_until = null
+       from unnest($3::text[], $4::text[]) as r (hub_id, fence)
+      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
+        and d.state in ('claimed', 'sent', 'unknown')`,
+    values: [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.fence)],
+  });
+}
+
 /** Deliveries that waited for these records may go. */
 export async function releaseWaiting(
   tx: Tx,

@@ -63,12 +63,14 @@ export interface Position {
   readonly timeline: number;
   readonly publication: string;
   readonly publicationOid: number;
+  /** Which tables were published how, as last checked. */
+  readonly memberships: string | null;
   readonly durableLsn: Lsn;
 }
 
 export async function loadPosition(db: Queryable, slot: string): Promise<Position | null> {
   const { rows } = await db.query(
-    `select slot, epoch, system_identifier, timeline, publication, publication_oid, durable_lsn
+    `select slot, epoch, system_identifier, timeline, publication, publication_oid, memberships, durable_lsn
        from truespoke.position where slot = $1`,
     [slot],
   );
@@ -81,6 +83,7 @@ export async function loadPosition(db: Queryable, slot: string): Promise<Positio
     timeline: Number(row['timeline']),
     publication: row['publication'] ?? '',
     publicationOid: Number(row['publication_oid']),
+    memberships: row['memberships'] ?? null,
     durableLsn: parseLsn(row['durable_lsn'] ?? '0/0'),
   };
 }
@@ -89,11 +92,12 @@ export async function loadPosition(db: Queryable, slot: string): Promise<Positio
 export async function startEpoch(db: Queryable, position: Position, atMs: number): Promise<void> {
   await db.query(
     `insert into truespoke.position
-       (slot, epoch, system_identifier, timeline, publication, publication_oid, durable_lsn, updated_at)
-     values ($1, $2, $3, $4, $5, $6, $7::pg_lsn, $8::timestamptz)
+       (slot, epoch, system_identifier, timeline, publication, publication_oid, durable_lsn, updated_at, memberships)
+     values ($1, $2, $3, $4, $5, $6, $7::pg_lsn, $8::timestamptz, $9)
      on conflict (slot) do update set epoch = excluded.epoch, system_identifier = excluded.system_identifier,
        timeline = excluded.timeline, publication = excluded.publication, publication_oid = excluded.publication_oid,
-       durable_lsn = excluded.durable_lsn, updated_at = excluded.updated_at`,
+       durable_lsn = excluded.durable_lsn,
+       updated_at = excluded.updated_at, memberships = excluded.memberships`,
     [
       position.slot,
       position.epoch,
@@ -103,8 +107,22 @@ export async function startEpoch(db: Queryable, position: Position, atMs: number
       position.publicationOid,
       formatLsn(position.durableLsn),
       new Date(atMs).toISOString(),
+      position.memberships,
     ],
   );
+}
+
+/** What is published, or the timeline, changed in a way that lost nothing. */
+export async function noteSource(
+  db: Queryable,
+  slot: string,
+  facts: { readonly timeline: number; readonly memberships: string | null },
+): Promise<void> {
+  await db.query(`update truespoke.position set timeline = $2::int, memberships = $3 where slot = $1`, [
+    slot,
+    facts.timeline,
+    facts.memberships,
+  ]);
 }
 
 /** Moves the durable position. Returns false when another process owns a newer epoch: this one must stop. */

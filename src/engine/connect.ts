@@ -1,0 +1,194 @@
+// Opens one spoke: limiter with the shared ledger, connector, pinned identity, look-ups behind the mapping's defaults. Whatever is wrong
+// with it pauses this spoke only, with the reason and the next step.
+import type { Clock } from '../base/clock.js';
+import { ConfigError, SpokePaused } from '../base/errors.js';
+import type { Http } from '../base/http.js';
+import type { Log } from '../base/log.js';
+import type { Random } from '../base/random.js';
+import type { Spoke } from '../connectors/connector.js';
+import { openLimiter } from '../connectors/limiter.js';
+import type { BoundLimiter } from '../connectors/limiter-gate.js';
+import type { ConfiguredConnector } from '../connectors/registry.js';
+import type { Mapping } from '../mapping/mapping.js';
+import { objectsOf, ownMappings, selectionOf } from '../mapping/selection.js';
+import type { EntityName, RemotePath, SpokeName } from '../model/ids.js';
+import type { RemoteFields, RemoteValue } from '../model/record.js';
+import { connectorState } from '../store/connector-state.js';
+import type { Pool } from '../store/pool.js';
+import { postgresLedger, setQuotaReserve } from '../store/quota.js';
+import { loadSpokes, pauseSpoke, pinIdentity } from '../store/spokes.js';
+import type { LiveSpoke } from './context.js';
+import { Bell, describe } from './service.js';
+
+export interface SpokeSetup {
+  readonly name: SpokeName;
+  readonly connector: ConfiguredConnector;
+  readonly concurrency: number | null;
+  readonly spacingMs: number;
+  /** Share of the quota left to other applications, 0–1. */
+  readonly quotaReserve: number;
+}
+
+export interface ConnectDeps {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly http: Http;
+  readonly mapping: Mapping;
+  readonly signal: AbortSignal;
+}
+
+const concurrencyDefault = 5;
+
+/** Opens the client; nothing is called at the spoke yet. */
+export async function openSpoke(
+  deps: ConnectDeps,
+  setup: SpokeSetup,
+): Promise<{ spoke: Spoke; limiter: BoundLimiter }> {
+  const log = deps.log.child({ spoke: setup.name });
+  await setQuotaReserve(deps.pool, setup.name, setup.quotaReserve, deps.clock.now());
+  const limiter = openLimiter({
+    spoke: setup.name,
+    clock: deps.clock,
+    random: deps.random,
+    log,
+    ledger: postgresLedger(deps.pool, deps.clock),
+    signal: deps.signal,
+    concurrency: setup.concurrency ?? concurrencyDefault,
+    spacingMs: setup.spacingMs,
+  });
+  const spoke = await setup.connector.open({
+    spoke: setup.name,
+    clock: deps.clock,
+    random: deps.random,
+    signal: deps.signal,
+    log,
+    http: deps.http,
+    limiter,
+    state: connectorState({ spoke: setup.name, pool: deps.pool, clock: deps.clock, signal: deps.signal }),
+  });
+  return { spoke, limiter };
+}
+
+/** Pins who the spoke is, or refuses another one (F105). */
+export async function checkIdentity(deps: Pick<ConnectDeps, 'pool'>, name: SpokeName, spoke: Spoke): Promise<void> {
+  const identity = await spoke.identity();
+  const pinned = await pinIdentity(deps.pool, name, identity);
+  if (pinned === identity.id) return;
+  throw new SpokePaused({
+    code: 'other_identity',
+    spoke: name,
+    message: `spoke ${name} is now ${identity.id} (${identity.label}), but its links belong to ${pinned}`,
+    hint: 'point the spoke back to that organisation, or give the new one a spoke name of its own',
+  });
+}
+
+/** Resolves `defaults` with look-ups: each must find exactly one record. */
+export async function resolveDefaults(
+  mapping: Mapping,
+  name: SpokeName,
+  spoke: Spoke,
+): Promise<ReadonlyMap<EntityName, RemoteFields>> {
+  const resolved = new Map<EntityName, RemoteFields>();
+  for (const mapped of ownMappings(mapping, name)) {
+    const fields: Record<RemotePath, RemoteValue> = {};
+    for (const [path, value] of Object.entries(mapped.defaults) as [
+      RemotePath,
+      (typeof mapped.defaults)[RemotePath],
+    ][]) {
+      if (value.kind === 'literal') {
+        fields[path] = value.value;
+        continue;
+      }
+      const read = { paths: Object.keys(value.key) as RemotePath[], children: {} };
+      const [found = []] = await spoke.find(value.object, [{ by: 'values', values: value.key }], read, {
+        lane: 'interactive',
+      });
+      const present = found.filter((record) => !record.deleted);
+      const [only, second] = present;
+      if (only === undefined || second !== undefined) {
+        const what = `${value.object} with ${JSON.stringify(value.key)}`;
+        throw new SpokePaused({
+          code: 'default_not_found',
+          spoke: name,
+          entity: mapped.entity,
+          message: `mapping ${mapped.entity}, spoke ${name}: default ${path} needs exactly one ${what}; found ${present.length}`,
+          hint: 'make that record in the spoke, or change the default in the mapping; then `truespoke resume`',
+        });
+      }
+      fields[path] = only.externalId;
+    }
+    resolved.set(mapped.entity, fields);
+  }
+  return resolved;
+}
+
+/** Asks for every mapped object before anything moves: an object that is missing must not look like an empty one. */
+export async function checkContract(mapping: Mapping, name: SpokeName, spoke: Spoke): Promise<void> {
+  const objects = objectsOf(mapping, name);
+  const schema = await spoke.describe(objects);
+  const [missing] = schema.missing;
+  if (missing !== undefined) {
+    throw new SpokePaused({
+      code: 'object_missing',
+      spoke: name,
+      message: `spoke ${name} has no object ${schema.missing.join(', ')}, or our user may not see it`,
+      hint: 'grant access or change the mapping (`truespoke check --connect` lists everything); then `truespoke resume`',
+    });
+  }
+  for (const object of schema.objects) {
+    const known = new Set(object.fields.map((field) => field.path));
+    const absent = selectionOf(mapping, name, object.name).paths.filter((path) => !known.has(path));
+    if (absent.length > 0) {
+      throw new SpokePaused({
+        code: 'field_missing',
+        spoke: name,
+        message: `spoke ${name}: ${object.name} has no field ${absent.join(', ')}, or our user may not see it`,
+        hint: 'grant access or change the mapping (`truespoke check --connect` lists everything); then `truespoke resume`',
+      });
+    }
+  }
+}
+
+/** The pause switch of a spoke: kept in the hub, so that any process can set it, looked at once a second. */
+export function pauseSwitch(
+  deps: Pick<ConnectDeps, 'pool' | 'clock' | 'log'>,
+  name: SpokeName,
+): Pick<LiveSpoke, 'whenOpen' | 'pause'> {
+  let pausedUntilLook = false;
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    async whenOpen(signal) {
+      while (!signal.aborted) {
+        const nowMs = deps.clock.monotonic();
+        if (nowMs - lookedAtMs >= 1_000 || pausedUntilLook) {
+          lookedAtMs = nowMs;
+          const row = (await loadSpokes(deps.pool)).find((spoke) => spoke.name === name);
+          pausedUntilLook = row !== undefined && row.pausedAt !== null;
+        }
+        if (!pausedUntilLook) return;
+        await deps.clock.sleep(500, signal);
+      }
+    },
+    async pause(error) {
+      pausedUntilLook = true;
+      deps.log.error({ spoke: name, err: describe(error) }, 'spoke paused');
+      const hint = error.hint ?? null;
+      await pauseSpoke(deps.pool, name, { atMs: deps.clock.now(), by: 'engine', reason: error.message, hint });
+    },
+  };
+}
+
+export const bells = (): Pick<LiveSpoke, 'outboundBell' | 'hintBell' | 'pollBell'> => ({
+  outboundBell: new Bell(),
+  hintBell: new Bell(),
+  pollBell: new Bell(),
+});
+
+/** Wrong credentials and wrong configuration pause the spoke; everything else is tried again. */
+export function asPause(error: unknown, name: SpokeName): SpokePaused | null {
+  if (error instanceof SpokePaused) return error;
+  if (!(error instanceof ConfigError)) return null;
+  return new SpokePaused({ code: error.code, spoke: name, message: error.message, hint: error.hint, cause: error });
+}

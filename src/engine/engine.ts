@@ -1,0 +1,272 @@
+// The engine: prepares the hub, then runs capture, every spoke and housekeeping until the signal aborts. Holds no state that matters:
+// a process may die at any instruction and a fresh one goes on from Postgres alone.
+import type { Clock } from '../base/clock.js';
+import { Problems } from '../base/errors.js';
+import type { Http } from '../base/http.js';
+import type { Log } from '../base/log.js';
+import type { Ids, Random } from '../base/random.js';
+import { createInbound, type InboundLimits } from '../inbound/pipeline.js';
+import type { Mapping } from '../mapping/mapping.js';
+import type { EntityName, SpokeName } from '../model/ids.js';
+import type { Counters, EngineStatus } from '../model/status.js';
+import type { CaptureLimits } from '../outbound/capture.js';
+import type { OutboundLimits } from '../outbound/pipeline.js';
+import { recoverLeases } from '../store/deliveries.js';
+import { migrateHub } from '../store/hub-schema.js';
+import { openHubTable, type HubTable } from '../store/hub.js';
+import { trimInbox } from '../store/inbox.js';
+import { migrate } from '../store/migrate.js';
+import { expireWaiting } from '../store/parked.js';
+import { isConnectionLoss, openPool, transaction, type Pool } from '../store/pool.js';
+import { ensureFullIdentity } from '../store/resync.js';
+import { pauseSpoke, registerSpoke, resumeSpoke } from '../store/spokes.js';
+import { openWorker, type WorkerSession } from '../store/workers.js';
+import { captureChanges, type CaptureState } from './capture-service.js';
+import type { SpokeSetup } from './connect.js';
+import type { EngineContext, LiveSpoke } from './context.js';
+import { describe, supervise } from './service.js';
+import { runSpoke } from './spoke-service.js';
+import { readStatus } from './status.js';
+import { receiveWebhook } from './webhooks.js';
+
+export interface EngineOptions {
+  readonly hub: {
+    readonly url: string;
+    readonly embedded: boolean;
+    readonly serverVersion: string | null;
+    readonly poolSize: number;
+  };
+  readonly spokes: readonly SpokeSetup[];
+  readonly mapping: Mapping;
+  readonly migrations: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly http: Http;
+  readonly counters: Counters;
+  readonly version: string;
+  readonly roles: readonly EngineRole[];
+  readonly pollMs: number;
+  readonly catalogueMs: number;
+  readonly retentionMs: number;
+  readonly webhookBase: string | null;
+  readonly crashpoint: (name: string) => void;
+  readonly limits?: Partial<EngineLimits>;
+}
+
+export type EngineRole = 'capture' | 'inbound' | 'outbound' | 'reconcile';
+export const allRoles: readonly EngineRole[] = ['capture', 'inbound', 'outbound', 'reconcile'];
+
+export interface EngineLimits {
+  readonly capture: CaptureLimits;
+  readonly inbound: InboundLimits;
+  readonly outbound: OutboundLimits;
+}
+
+export const defaultLimits: EngineLimits = {
+  capture: { messagesMax: 50_000, waitMs: 5_000, spillRows: 20_000, massDelete: 100, idleAdvanceMs: 10_000 },
+  inbound: { batchRecords: 1_000, massDelete: { absolute: 100, relative: 0.1 }, referenceWaitMs: 24 * 3_600_000 },
+  outbound: {
+    leaseMs: 120_000,
+    attemptsMax: 8,
+    backoff: { firstMs: 500, maxMs: 60_000 },
+    conditionalRecords: 5,
+    unknownReadBacks: 4,
+  },
+};
+
+export const slotName = 'truespoke';
+export const publicationName = 'truespoke';
+
+export interface Engine {
+  /** Migrations, hub tables, spokes. Safe to repeat and to run from many processes. */
+  prepare(): Promise<void>;
+  /** Runs until the signal aborts; rejects only when it cannot go on. */
+  run(signal: AbortSignal): Promise<void>;
+  status(): Promise<EngineStatus>;
+  webhook(
+    spoke: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+  ): Promise<{ readonly status: number }>;
+  pause(spoke: string, by: string): Promise<boolean>;
+  resume(spoke: string, by: string): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  return new RunningEngine(options);
+}
+
+class RunningEngine implements Engine {
+  private readonly pool: Pool;
+  private readonly journalPool: Pool;
+  private readonly lockPool: Pool;
+  private readonly limits: EngineLimits;
+  private readonly live = new Map<SpokeName, LiveSpoke>();
+  private readonly capture: CaptureState = {
+    state: 'connecting',
+    reason: null,
+    acknowledged: null,
+    committedAtMs: null,
+  };
+  private tables: ReadonlyMap<EntityName, HubTable> = new Map();
+  private startedAtMs: number | null = null;
+
+  constructor(private readonly options: EngineOptions) {
+    const { hub, clock, random, log } = options;
+    const onIdleError = (error: Error): void => log.warn({ err: describe(error) }, 'hub connection lost');
+    const common = { url: hub.url, clock, random, onIdleError };
+    this.limits = { ...defaultLimits, ...options.limits };
+    this.pool = openPool({ ...common, applicationName: 'truespoke engine', max: hub.poolSize });
+    this.journalPool = openPool({ ...common, applicationName: 'truespoke journal', max: 2, reserved: true });
+    this.lockPool = openPool({ ...common, applicationName: 'truespoke worker', max: 2, idleInTransactionTimeoutMs: 0 });
+  }
+
+  async prepare(): Promise<void> {
+    const { options, pool } = this;
+    await migrate(pool, options.migrations);
+    await migrateHub(pool, options.mapping);
+    const tables = new Map<EntityName, HubTable>();
+    for (const [name, entity] of options.mapping.entities) tables.set(name, await openHubTable(pool, entity));
+    this.refuseUncreatable(tables);
+    await transaction(pool, (tx) => ensureFullIdentity(tx, [...tables.values()]));
+    for (const spoke of options.spokes) await registerSpoke(pool, spoke.name, spoke.connector.name);
+    this.tables = tables;
+  }
+
+  /** An adopted table numbers its own rows or lets us make ids; else inbound could never insert. */
+  private refuseUncreatable(tables: ReadonlyMap<EntityName, HubTable>): void {
+    const numeric = /^(smallint|integer|bigint|numeric)/;
+    const problems = [...tables.values()]
+      .filter(({ id, entity }) => entity.table.adopted && numeric.test(id.type) && id.sequence === null)
+      .map(({ entity, id, sql }) => ({
+        message: `table ${sql}: its key ${id.sql} is ${id.type} without a sequence, so entity ${entity.name} cannot get new rows`,
+        hint: `ALTER TABLE ${sql} ALTER COLUMN ${id.sql} ADD GENERATED BY DEFAULT AS IDENTITY`,
+      }));
+    if (problems.length > 0) throw new Problems(problems, 'hub_not_as_mapped');
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.startedAtMs = this.options.clock.now();
+    const session: Parameters<typeof supervise>[1] = {
+      name: 'engine',
+      run: (stop) => this.runSession(stop),
+    };
+    await supervise(this.options, session, signal);
+  }
+
+  /** Everything that is held by one worker session; when its connection goes, all of it starts anew. */
+  private async runSession(signal: AbortSignal): Promise<void> {
+    const session = await openWorker(this.lockPool);
+    const stop = AbortSignal.any([signal, session.lost]);
+    try {
+      await recoverLeases(this.pool, this.options.clock.now());
+      const context = this.context(session);
+      await Promise.all(this.services(context).map((service) => supervise(this.options, service, stop)));
+      if (!signal.aborted) throw session.lost.reason;
+    } finally {
+      await session.close();
+    }
+  }
+
+  private context(session: WorkerSession): EngineContext {
+    const { clock, random, ids, log, counters, mapping, crashpoint } = this.options;
+    const { pool, journalPool, tables } = this;
+    const inbound = createInbound({ pool, clock, ids, log, mapping, tables, limits: this.limits.inbound });
+    return { pool, journalPool, clock, random, ids, log, counters, mapping, tables, inbound, session, crashpoint };
+  }
+
+  private services(context: EngineContext): readonly Parameters<typeof supervise>[1][] {
+    const { options, limits } = this;
+    const roles = new Set<string>(options.roles);
+    const services: Parameters<typeof supervise>[1][] = options.spokes.map((spoke) => ({
+      name: `spoke ${spoke.name}`,
+      run: (signal) =>
+        runSpoke(
+          context,
+          {
+            spoke,
+            connect: { ...context, http: options.http, signal },
+            schedule: { pollMs: options.pollMs },
+            outbound: limits.outbound,
+            roles,
+            webhookBase: options.webhookBase,
+            webhookCheckMs: 60_000,
+          },
+          this.live,
+          signal,
+        ),
+    }));
+    if (roles.has('capture')) {
+      const setup = {
+        url: options.hub.url,
+        slot: slotName,
+        publication: publicationName,
+        limits: limits.capture,
+        catalogueMs: Math.min(options.catalogueMs, 60_000),
+      };
+      services.push({
+        name: 'capture',
+        run: (signal) => captureChanges(context, setup, this.live, this.capture, signal),
+      });
+    }
+    services.push({ name: 'housekeeping', run: (signal) => this.keepHouse(signal) });
+    return services;
+  }
+
+  private async keepHouse(signal: AbortSignal): Promise<void> {
+    const { clock, log, retentionMs } = this.options;
+    for (let round = 0; !signal.aborted; round += 1) {
+      await clock.sleep(1_000, signal);
+      const taken = await recoverLeases(this.pool, clock.now());
+      if (taken > 0) log.warn({ deliveries: taken }, 'leases taken back');
+      if (round % 60 !== 0) continue;
+      await expireWaiting(this.pool, clock.now());
+      await trimInbox(this.pool, clock.now() - retentionMs);
+    }
+  }
+
+  status(): Promise<EngineStatus> {
+    const { clock, mapping, version, hub, roles } = this.options;
+    return readStatus({
+      pool: this.pool,
+      clock,
+      mapping,
+      version,
+      slot: slotName,
+      embedded: hub.embedded,
+      serverVersion: hub.serverVersion,
+      roles,
+      startedAtMs: this.startedAtMs,
+      capture: this.startedAtMs === null ? null : this.capture,
+      live: this.live,
+    });
+  }
+
+  webhook(
+    spoke: string,
+    headers: Readonly<Record<string, string>>,
+    body: Uint8Array,
+  ): Promise<{ readonly status: number }> {
+    const { clock, log, counters, crashpoint } = this.options;
+    return receiveWebhook({ pool: this.pool, clock, log, counters, live: this.live, crashpoint }, spoke, headers, body);
+  }
+
+  pause(spoke: string, by: string): Promise<boolean> {
+    const atMs = this.options.clock.now();
+    return pauseSpoke(this.pool, spoke, { atMs, by: 'person', reason: `paused by ${by}`, hint: null });
+  }
+
+  resume(spoke: string, _by: string): Promise<boolean> {
+    return resumeSpoke(this.pool, spoke);
+  }
+
+  async close(): Promise<void> {
+    const ended = await Promise.allSettled([this.pool.end(), this.journalPool.end(), this.lockPool.end()]);
+    for (const result of ended) {
+      if (result.status === 'rejected' && !isConnectionLoss(result.reason)) throw result.reason;
+    }
+  }
+}

@@ -1,0 +1,330 @@
+// Keeps one spoke coming in: backfill, then polling; hints (webhooks, streams, re-reads) beside it. One process at a time per
+// spoke; what it has done is in the cursors.
+import type { CallOptions } from '../connectors/connector.js';
+import { selectionOf } from '../mapping/selection.js';
+import type { Tally } from '../inbound/decision.js';
+import { cursor, type ObjectName } from '../model/ids.js';
+import type { RemoteRecord } from '../model/record.js';
+import { loadFeeds, saveFeed, type FeedState } from '../store/cursors.js';
+import { dueHints, finishHints, storeEvents, type DueHint } from '../store/inbox.js';
+import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
+import type { EngineContext, LiveSpoke } from './context.js';
+
+export interface InboundSchedule {
+  readonly pollMs: number;
+}
+
+/** Waits until this process is the one that reads the spoke. */
+async function elected(context: EngineContext, live: LiveSpoke, role: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(await context.session.tryLock(`${role}/${live.name}`))) {
+    await context.clock.sleep(1_000, signal);
+  }
+}
+
+export async function pollSpoke(
+  context: EngineContext,
+  live: LiveSpoke,
+  schedule: InboundSchedule,
+  signal: AbortSignal,
+): Promise<void> {
+  await elected(context, live, 'inbound', signal);
+  await live.whenOpen(signal);
+  await backfill(context, live, signal);
+  while (!signal.aborted) {
+    await live.whenOpen(signal);
+    for (const object of live.objects) {
+      if (signal.aborted) return;
+      await pollObject(context, live, object, signal);
+    }
+    await replayWaiting(context, live);
+    await live.pollBell.wait(context.clock, schedule.pollMs, signal);
+  }
+}
+
+async function feedsOf(context: EngineContext, live: LiveSpoke): Promise<Map<string, FeedState>> {
+  const feeds = await loadFeeds(context.pool, live.name);
+  return new Map(feeds.map((feed) => [`${feed.kind} ${feed.object}`, feed]));
+}
+
+/** Reads every existing record of every object once, parents first; resumes where an earlier process stopped (F20, F25). */
+export async function backfill(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
+  const feeds = await feedsOf(context, live);
+  for (const object of live.objects) {
+    if (signal.aborted) return;
+    const scan = feeds.get(`scan ${object}`);
+    if (scan?.finishedAtMs === undefined || scan.finishedAtMs === null) {
+      // The position from which changes are read is taken before the first page, so that nothing falls between.
+      if (!feeds.has(`changes ${object}`)) {
+        const now = await live.spoke.now(object);
+        await saveFeed(
+          context.pool,
+          { spoke: live.name, object, kind: 'changes', cursor: now, records: 0 },
+          context.clock.now(),
+        );
+      }
+      await scanObject(context, live, object, scan?.cursor ?? null, signal);
+    }
+    if (!signal.aborted) markReady(context, live, object);
+  }
+  live.outboundBell.ring();
+}
+
+function markReady(context: EngineContext, live: LiveSpoke, object: ObjectName): void {
+  for (const entity of context.mapping.entities.values()) {
+    const mapped = entity.spokes.get(live.name);
+    if (mapped !== undefined && (mapped.embedded?.parentObject ?? mapped.object) === object)
+      live.ready.add(entity.name);
+  }
+}
+
+async function scanObject(
+  context: EngineContext,
+  live: LiveSpoke,
+  object: ObjectName,
+  after: FeedState['cursor'],
+  signal: AbortSignal,
+): Promise<void> {
+  const options: CallOptions = { lane: 'backfill', signal };
+  let records = 0;
+  let finished = false;
+  for await (const page of live.spoke.scan(object, selectionOf(context.mapping, live.name, object), after, options)) {
+    context.crashpoint('page_fetched');
+    const tally = await context.inbound.accept({
+      spoke: live.name,
+      object,
+      records: page.records,
+      evidence: 'listing',
+      lane: 'backfill',
+      commit: (tx) =>
+        saveFeed(
+          tx,
+          {
+            spoke: live.name,
+            object,
+            kind: 'scan',
+            cursor: page.cursor,
+            records: page.records.length,
+            total: page.total,
+            finished: page.last,
+          },
+          context.clock.now(),
+        ),
+    });
+    context.crashpoint('page_merged');
+    records += page.records.length;
+    finished ||= page.last;
+    count(context, live, object, page.records.length, tally);
+    if (signal.aborted) return;
+  }
+  // A scan that ended without a last page has nothing more to give.
+  if (!finished && !signal.aborted) {
+    await saveFeed(
+      context.pool,
+      { spoke: live.name, object, kind: 'scan', cursor: null, records: 0, finished: true },
+      context.clock.now(),
+    );
+  }
+  live.log.info({ object, records }, 'backfilled');
+}
+
+async function pollObject(
+  context: EngineContext,
+  live: LiveSpoke,
+  object: ObjectName,
+  signal: AbortSignal,
+): Promise<void> {
+  const feeds = await feedsOf(context, live);
+  const after = feeds.get(`changes ${object}`)?.cursor ?? (await live.spoke.now(object));
+  const options: CallOptions = { lane: 'interactive', signal };
+  for await (const page of live.spoke.changes(
+    object,
+    selectionOf(context.mapping, live.name, object),
+    cursor(after),
+    options,
+  )) {
+    context.crashpoint('page_fetched');
+    const tally = await context.inbound.accept({
+      spoke: live.name,
+      object,
+      records: page.records,
+      evidence: 'listing',
+      lane: 'interactive',
+      commit: (tx) =>
+        saveFeed(
+          tx,
+          {
+            spoke: live.name,
+            object,
+            kind: 'changes',
+            cursor: page.cursor,
+            records: page.records.length,
+            finished: page.last,
+          },
+          context.clock.now(),
+        ),
+    });
+    context.crashpoint('page_merged');
+    count(context, live, object, page.records.length, tally);
+    if (tally.refetched > 0) live.hintBell.ring();
+    if (signal.aborted || page.last) return;
+  }
+}
+
+function count(context: EngineContext, live: LiveSpoke, object: ObjectName, records: number, tally: Tally): void {
+  if (records === 0) return;
+  const { counters } = context;
+  counters.recordsIn(live.name, object, records);
+  counters.merges(live.name, object, 'taken', tally.created + tally.updated);
+  counters.merges(live.name, object, 'agreed', tally.unchanged);
+  counters.conflicts(live.name, object, tally.conflicts);
+  counters.parked(live.name, 'in', tally.parked);
+  live.log.debug({ object, records, ...tally }, 'records in');
+}
+
+/** Children whose parent has arrived by now. */
+async function replayWaiting(context: EngineContext, live: LiveSpoke): Promise<void> {
+  for (let round = 0; round < 100; round += 1) {
+    const waiting = await readyWaiting(context.pool, live.name, 500);
+    if (waiting.length === 0) return;
+    const embedded = waiting.filter(({ payload }) => parentOf(payload) !== null);
+    await fetchParents(context, live, embedded);
+    const own = waiting.filter(({ payload }) => parentOf(payload) === null);
+    if (own.length === 0) return;
+    for (const [object, parked] of groupBy(own, ({ payload }) => recordOf(payload).object)) {
+      const tally = await context.inbound.accept({
+        spoke: live.name,
+        object,
+        records: parked.map(({ payload }) => recordOf(payload)),
+        evidence: 'listing',
+        lane: 'interactive',
+        before: (tx) =>
+          markReplayed(
+            tx,
+            parked.map(({ id }) => id),
+            context.clock.now(),
+          ),
+      });
+      count(context, live, object, parked.length, tally);
+    }
+  }
+}
+
+/** An embedded child cannot be judged alone: its parent is read again, and brings it along. */
+async function fetchParents(context: EngineContext, live: LiveSpoke, parked: readonly Parked[]): Promise<void> {
+  const events = parked.flatMap(({ id, entity, attempts, payload }) => {
+    const parent = parentOf(payload);
+    const object = context.mapping.entities.get(entity)?.spokes.get(live.name)?.embedded?.parentObject;
+    if (parent === null || object === undefined) return [];
+    return [
+      {
+        eventId: `waiting:${id}:${attempts}`,
+        topic: 'waiting',
+        object,
+        externalId: parent,
+        deleted: false,
+        compliance: false,
+        body: null,
+        notBeforeMs: null,
+      },
+    ];
+  });
+  if ((await storeEvents(context.pool, live.name, events, context.clock.now())) > 0) live.hintBell.ring();
+}
+
+const recordOf = (payload: unknown): RemoteRecord => (payload as { record: RemoteRecord }).record;
+const parentOf = (payload: unknown): RemoteRecord['externalId'] | null =>
+  (payload as { parent?: RemoteRecord['externalId'] | null } | null)?.parent ?? null;
+
+function groupBy<T, K>(all: readonly T[], key: (one: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const one of all) {
+    const list = groups.get(key(one));
+    if (list === undefined) groups.set(key(one), [one]);
+    else list.push(one);
+  }
+  return groups;
+}
+
+/** Works the inbox off: each hint is fetched by id, so that an old or forged event can only show the present state (F86, F90). */
+export async function workInbox(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
+  await elected(context, live, 'inbox', signal);
+  while (!signal.aborted) {
+    await live.whenOpen(signal);
+    const hints = await dueHints(context.pool, live.name, 500, context.clock.now());
+    for (const [object, group] of groupBy(hints, (hint) => hint.object))
+      await takeHints(context, live, object, group, signal);
+    if (hints.length > 0) await replayWaiting(context, live);
+    else await live.hintBell.wait(context.clock, 500, signal);
+  }
+}
+
+async function takeHints(
+  context: EngineContext,
+  live: LiveSpoke,
+  object: ObjectName,
+  hints: readonly DueHint[],
+  signal: AbortSignal,
+): Promise<void> {
+  const ids = [...new Set(hints.map((hint) => hint.externalId))];
+  const fields = selectionOf(context.mapping, live.name, object);
+  const { fetchBatch } = live.spoke.capabilities;
+  for (let from = 0; from < ids.length; from += fetchBatch) {
+    const slice = ids.slice(from, from + fetchBatch);
+    const records = await live.spoke.fetch(object, slice, fields, { lane: 'interactive', signal });
+    const seen = new Set(records.map((record) => record.externalId));
+    const gone = slice.filter((id) => !seen.has(id)).map((id) => gonePlaceholder(object, id));
+    const done = hints.filter((hint) => slice.includes(hint.externalId)).map((hint) => hint.id);
+    const tally = await context.inbound.accept({
+      spoke: live.name,
+      object,
+      records: [...records, ...gone],
+      evidence: 'fetched',
+      lane: 'interactive',
+      // Before the effects: a record that must be fetched once more leaves a new hint behind.
+      before: (tx) => finishHints(tx, done, context.clock.now()),
+    });
+    count(context, live, object, records.length, tally);
+  }
+}
+
+function gonePlaceholder(object: ObjectName, externalId: RemoteRecord['externalId']): RemoteRecord {
+  return {
+    object,
+    externalId,
+    version: '' as RemoteRecord['version'],
+    deleted: true,
+    hubKey: null,
+    modifiedBySelf: null,
+    mergedInto: null,
+    fields: {},
+    children: {},
+  };
+}
+
+/** Stream events become hints; a gap becomes a poll. Polling stands behind it in any case. */
+export async function listenSpoke(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
+  if (live.spoke.listen === undefined) return;
+  await elected(context, live, 'listen', signal);
+  await live.whenOpen(signal);
+  for await (const event of live.spoke.listen(live.objects, signal)) {
+    if (event.kind === 'gap') {
+      live.log.warn({ reason: event.reason }, 'stream gap');
+      live.pollBell.ring();
+      continue;
+    }
+    const { object, externalId, deleted } = event.hint;
+    const eventId = `stream:${object}:${externalId}:${context.ids.uuid()}`;
+    const hint = {
+      eventId,
+      topic: 'stream',
+      object,
+      externalId,
+      deleted,
+      compliance: false,
+      body: null,
+      notBeforeMs: null,
+    };
+    await storeEvents(context.pool, live.name, [hint], context.clock.now());
+    live.hintBell.ring();
+  }
+}

@@ -1,0 +1,75 @@
+// Owns how a loop is kept alive: it runs until told to stop; when it fails it is started again after a back-off, and what failed is
+// logged once per failure with its cause. A `halt` error ends the engine.
+import { backoffMs, type Backoff } from '../base/backoff.js';
+import type { Clock } from '../base/clock.js';
+import { RateLimited, TruespokeError } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Random } from '../base/random.js';
+
+export interface ServiceDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface Service {
+  readonly name: string;
+  run(signal: AbortSignal): Promise<void>;
+  /** Looks at a failure first; true = handled (a paused spoke), start again without a back-off. */
+  onFailure?(error: unknown): Promise<boolean>;
+}
+
+const restart: Backoff = { firstMs: 250, maxMs: 15_000 };
+/** A loop that ran this long was healthy: its next failure is a first one. */
+const healthyMs = 30_000;
+
+export async function supervise(deps: ServiceDeps, service: Service, signal: AbortSignal): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    const startedMs = deps.clock.monotonic();
+    try {
+      await service.run(signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof TruespokeError && error.recovery === 'halt') throw error;
+      if ((await service.onFailure?.(error)) === true) continue;
+      failures = deps.clock.monotonic() - startedMs > healthyMs ? 1 : failures + 1;
+      const delayMs = error instanceof RateLimited ? error.retryAfterMs : backoffMs(restart, failures, deps.random);
+      deps.log.warn(
+        { service: service.name, failures, delayMs, err: describe(error) },
+        'service failed, starting again',
+      );
+      await deps.clock.sleep(delayMs, signal);
+    }
+  }
+}
+
+/** An error as the log shows it: code, message, cause; no stack, no values. */
+export function describe(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const cause = error.cause instanceof Error ? { cause: error.cause.message } : {};
+  if (error instanceof TruespokeError) return { code: error.code, message: error.message, ...error.place, ...cause };
+  return { name: error.name, message: error.message, ...cause, at: error.stack?.split('\n')[1]?.trim() };
+}
+
+/** Wakes a loop that waits; a wake-up while it works is not lost. */
+export class Bell {
+  private waiting: (() => void) | null = null;
+  private rung = false;
+
+  ring(): void {
+    this.rung = true;
+    this.waiting?.();
+  }
+
+  async wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+    if (!this.rung) {
+      const over = new AbortController();
+      this.waiting = () => over.abort();
+      await clock.sleep(ms, AbortSignal.any([signal, over.signal]));
+      this.waiting = null;
+    }
+    this.rung = false;
+  }
+}

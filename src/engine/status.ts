@@ -1,0 +1,154 @@
+// Builds the one snapshot that status, metrics, health and the page read. Read from the hub, so that any process can tell.
+import type { Clock } from '../base/clock.js';
+import type { Mapping } from '../mapping/mapping.js';
+import type { SpokeName } from '../model/ids.js';
+import { formatLsn } from '../model/lsn.js';
+import type { EngineStatus, ReplicationStatus, SpokeStatus } from '../model/status.js';
+import { slotHealth } from '../outbound/slot-health.js';
+import { readVersionNumber } from '../store/catalogue.js';
+import { loadFeeds, type FeedState } from '../store/cursors.js';
+import { loadPosition } from '../store/journals.js';
+import { isConnectionLoss, type Pool } from '../store/pool.js';
+import { loadQuotas, type QuotaRow } from '../store/quota.js';
+import { readSlot } from '../store/slots.js';
+import { loadSpokes, type SpokeRow } from '../store/spokes.js';
+import { countSpokes, type SpokeCounts } from '../store/status.js';
+import type { LiveSpoke } from './context.js';
+import type { CaptureState } from './capture-service.js';
+
+export interface StatusInput {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly mapping: Mapping;
+  readonly version: string;
+  readonly slot: string;
+  readonly embedded: boolean;
+  readonly serverVersion: string | null;
+  readonly roles: readonly string[];
+  readonly startedAtMs: number | null;
+  /** Absent when this process does not run the engine. */
+  readonly capture: CaptureState | null;
+  readonly live: ReadonlyMap<SpokeName, LiveSpoke>;
+}
+
+export async function readStatus(input: StatusInput): Promise<EngineStatus> {
+  const base = {
+    at: new Date(input.clock.now()).toISOString(),
+    version: input.version,
+    startedAt: input.startedAtMs === null ? null : new Date(input.startedAtMs).toISOString(),
+    roles: input.roles,
+  };
+  try {
+    const [spokes, counts, feeds, quotas, replication] = await Promise.all([
+      loadSpokes(input.pool),
+      countSpokes(input.pool),
+      loadFeeds(input.pool),
+      loadQuotas(input.pool),
+      readReplication(input),
+    ]);
+    const quota = new Map(quotas.map((row) => [row.spoke, row]));
+    return {
+      ...base,
+      hub: { reachable: true, embedded: input.embedded, serverVersion: input.serverVersion },
+      replication,
+      spokes: spokes.map((row) =>
+        spokeStatus(
+          input,
+          row,
+          counts.get(row.name),
+          feeds.filter((feed) => feed.spoke === row.name),
+          quota.get(row.name),
+        ),
+      ),
+    };
+  } catch (error) {
+    if (!isConnectionLoss(error)) throw error;
+    return {
+      ...base,
+      hub: { reachable: false, embedded: input.embedded, serverVersion: input.serverVersion },
+      replication: stopped(input, error instanceof Error ? error.message : String(error)),
+      spokes: [],
+    };
+  }
+}
+
+function stopped(input: StatusInput, reason: string): ReplicationStatus {
+  return {
+    state: 'stopped',
+    reason,
+    slot: input.slot,
+    slotHealth: 'unknown',
+    lagBytes: null,
+    lagSeconds: null,
+    acknowledgedLsn: null,
+  };
+}
+
+async function readReplication(input: StatusInput): Promise<ReplicationStatus> {
+  const row = await readSlot(input.pool, input.slot, await readVersionNumber(input.pool));
+  const health = slotHealth(row);
+  const position = await loadPosition(input.pool, input.slot);
+  const state = input.capture?.state ?? (row?.active === true ? 'streaming' : 'stopped');
+  const reason =
+    input.capture === null ? (state === 'stopped' ? 'no engine reads the slot' : null) : input.capture.reason;
+  return {
+    state,
+    reason: reason ?? (health.status === 'healthy' ? null : health.advice),
+    slot: input.slot,
+    slotHealth: health.status,
+    lagBytes: health.lagBytes,
+    lagSeconds: health.lagBytes === 0 ? 0 : null,
+    acknowledgedLsn: position === null ? null : formatLsn(position.durableLsn),
+  };
+}
+
+function spokeStatus(
+  input: StatusInput,
+  row: SpokeRow,
+  counts: SpokeCounts | undefined,
+  feeds: readonly FeedState[],
+  quota: QuotaRow | undefined,
+): SpokeStatus {
+  const nowMs = input.clock.now();
+  const live = input.live.get(row.name);
+  const scans = feeds.filter((feed) => feed.kind === 'scan');
+  const age = (ms: number | null | undefined): number | null =>
+    ms === null || ms === undefined ? null : Math.max(0, Math.round((nowMs - ms) / 1000));
+  const backfilling = scans.length === 0 || scans.some((scan) => scan.finishedAtMs === null);
+  const state =
+    row.pausedAt !== null ? 'paused' : backfilling ? (scans.length === 0 ? 'starting' : 'backfilling') : 'live';
+  const hint = row.pausedHint === null ? '' : ` (${row.pausedHint})`;
+  return {
+    name: row.name,
+    connector: row.connector,
+    state,
+    reason: row.pausedReason === null ? null : row.pausedReason + hint,
+    breaker: live?.limiter.status().breaker ?? 'closed',
+    deliveries: {
+      pending: (counts?.pending ?? 0) + (counts?.held ?? 0),
+      sent: counts?.sent ?? 0,
+      unknown: counts?.unknown ?? 0,
+      parked: counts?.parkedOpen ?? 0,
+    },
+    oldestDeliverySeconds: age(counts?.oldestDirtyAtMs),
+    inboundAgeSeconds: age(counts?.polledAtMs),
+    links: counts?.links ?? 0,
+    parkedOpen: counts?.parkedOpen ?? 0,
+    conflictsOpen: counts?.conflictsOpen ?? 0,
+    driftOpen: counts?.driftOpen ?? 0,
+    quota:
+      quota === undefined
+        ? null
+        : {
+            remaining: quota.remaining,
+            limit: quota.limit,
+            resetAt: quota.resetAtMs === null ? null : new Date(quota.resetAtMs).toISOString(),
+          },
+    backfill: scans.map((scan) => ({
+      entity: scan.object,
+      state: scan.finishedAtMs === null ? 'running' : 'done',
+      records: scan.records,
+      total: scan.total,
+    })),
+  };
+}

@@ -1,0 +1,82 @@
+// Takes webhooks in: verified on raw bytes, stored, then answered. What a webhook says is a hint; its record is fetched by id.
+import type { Clock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import type { SpokeName } from '../model/ids.js';
+import type { Counters } from '../model/status.js';
+import { openReviews } from '../store/conflicts.js';
+import { storeEvents } from '../store/inbox.js';
+import { transaction, type Pool } from '../store/pool.js';
+import type { LiveSpoke } from './context.js';
+
+export interface WebhookDeps {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly live: ReadonlyMap<SpokeName, LiveSpoke>;
+  readonly crashpoint: (name: string) => void;
+}
+
+/** 200 stored, 401 not from the shop bound to this path, 404 no such spoke. A failure to store rejects: the sender tries again (F16). */
+export async function receiveWebhook(
+  deps: WebhookDeps,
+  spoke: string,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array,
+): Promise<{ readonly status: number }> {
+  const live = deps.live.get(spoke as SpokeName);
+  const door = live?.spoke.webhooks;
+  if (live === undefined || door === undefined) return { status: 404 };
+  const verdict = door.verify({ headers, body });
+  if (!verdict.ok) {
+    deps.counters.webhooks(spoke, 'refused', 1);
+    deps.log.warn({ spoke, reason: verdict.reason }, 'webhook refused');
+    return { status: 401 };
+  }
+  deps.crashpoint('webhook_verified');
+  const { eventId, topic, hints, compliance } = verdict;
+  const nowMs = deps.clock.now();
+  const events = hints.map((hint, i) => ({
+    eventId: i === 0 ? eventId : `${eventId}#${i}`,
+    topic,
+    object: hint.object,
+    externalId: hint.externalId,
+    deleted: hint.deleted,
+    compliance,
+    body: null,
+    notBeforeMs: null,
+  }));
+  // A legal request names no record of ours to fetch: it is kept whole until a person has answered it.
+  const kept = compliance
+    ? [
+        {
+          eventId,
+          topic,
+          object: null,
+          externalId: null,
+          deleted: false,
+          compliance,
+          body: Buffer.from(body).toString('utf8'),
+          notBeforeMs: null,
+        },
+      ]
+    : events;
+  const stored = await transaction(deps.pool, async (tx) => {
+    const count = await storeEvents(tx, live.name, kept, nowMs);
+    if (compliance && count > 0) {
+      const review = {
+        kind: 'compliance',
+        spoke: live.name,
+        entity: topic as never,
+        key: eventId,
+        evidence: { topic },
+      } as const;
+      await openReviews(tx, [review], nowMs);
+    }
+    return count;
+  });
+  deps.crashpoint('webhook_stored');
+  deps.counters.webhooks(spoke, stored > 0 || kept.length === 0 ? 'stored' : 'duplicate', 1);
+  live.hintBell.ring();
+  return { status: 200 };
+}
