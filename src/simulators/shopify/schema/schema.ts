@@ -3,9 +3,12 @@
 import {
   assertValidSchema,
   buildSchema,
+  getNamedType,
   type GraphQLFieldResolver,
+  type GraphQLObjectType,
   type GraphQLScalarType,
   isAbstractType,
+  isEnumType,
   isObjectType,
   isScalarType,
   Kind,
@@ -37,6 +40,7 @@ export function adminSchema(): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap())) {
     if (isAbstractType(type)) type.resolveType = (value: { kind?: string }) => value.kind ?? 'WebhookHttpEndpoint';
     if (isScalarType(type)) loosen(type);
+    if (isObjectType(type) && type.name.endsWith('UserError')) translateCodes(type);
   }
   assertValidSchema(schema);
   return schema;
@@ -64,6 +68,24 @@ function attach(schema: GraphQLSchema, name: string, fields: Readonly<Record<str
     // Shared groups of fields (stamps, metafields) hold more than each type has.
     if (definition !== undefined) definition.resolve = resolve as NonNullable<typeof definition.resolve>;
   }
+}
+
+const nearCodes: Readonly<Record<string, readonly string[]>> = {
+  TAKEN: ['CAPABILITY_VIOLATION'],
+  GREATER_THAN_OR_EQUAL_TO: ['NEGATIVE_PRICE_VALUE', 'INVALID_VARIANT'],
+};
+
+/** The write rules know one code for each refusal; each mutation has its own enum, so the nearest code of it is told. */
+function translateCodes(type: GraphQLObjectType): void {
+  const field = type.getFields()['code'];
+  const codes = field === undefined ? null : getNamedType(field.type);
+  if (field === undefined || !isEnumType(codes)) return;
+  const known = new Set(codes.getValues().map((value) => value.name));
+  field.resolve = (row: { readonly code: string | null }) => {
+    if (row.code === null || known.has(row.code)) return row.code;
+    const near = [...(nearCodes[row.code] ?? []), 'INVALID_INPUT', 'INVALID', 'GENERIC_ERROR'];
+    return near.find((code) => known.has(code)) ?? null;
+  };
 }
 
 /** Scalars that are text on the wire but are often sent as numbers. */
