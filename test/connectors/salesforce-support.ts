@@ -10,6 +10,7 @@ import type {
   CallOptions,
   ConnectorState,
   Fields,
+  FindKey,
   Limiter,
   Page,
   Spoke,
@@ -18,7 +19,7 @@ import type {
 import { parseConfig } from '../../src/connectors/salesforce/config.js';
 import { salesforce } from '../../src/connectors/salesforce/index.js';
 import { externalId, hubId, objectName, remotePath, spokeName, type Version } from '../../src/model/ids.js';
-import type { RemoteFields, RemoteRecord } from '../../src/model/record.js';
+import type { RemoteFields, RemoteRecord, RemoteValue } from '../../src/model/record.js';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
 import type { SalesforceOptions } from '../../src/simulators/salesforce/app.js';
 
@@ -212,20 +213,25 @@ export function rsaKey(): { publicKey: string; privateKey: string } {
 
 export const fieldsOf = (...paths: string[]): Fields => ({ paths: paths.map(remotePath), children: {} });
 
-export const create = (object: string, hub: string, fields: RemoteFields): Write => ({
+export const create = (object: string, hub: string, fields: Readonly<Record<string, RemoteValue>>): Write => ({
   op: 'create',
   object: objectName(object),
   hubId: hubId(hub),
-  fields,
+  fields: fields as RemoteFields,
   children: {},
 });
 
-export const update = (object: string, id: string, fields: RemoteFields, expect: Version | null = null): Write => ({
+export const update = (
+  object: string,
+  id: string,
+  fields: Readonly<Record<string, RemoteValue>>,
+  expect: Version | null = null,
+): Write => ({
   op: 'update',
   object: objectName(object),
   hubId: hubId(`hub-${id}`),
   externalId: externalId(id),
-  fields,
+  fields: fields as RemoteFields,
   children: {},
   expect,
 });
@@ -242,5 +248,10 @@ export async function pagesOf(pages: AsyncIterable<Page>): Promise<Page[]> {
   for await (const page of pages) all.push(page);
   return all;
 }
+
+export const byValues = (values: Readonly<Record<string, RemoteValue>>): FindKey => ({
+  by: 'values',
+  values: values as RemoteFields,
+});
 
 export const recordsOf = (pages: readonly Page[]): RemoteRecord[] => pages.flatMap((page) => [...page.records]);

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { externalId, hubId, objectName, remotePath } from '../../src/model/ids.js';
 import {
+  byValues,
   create,
   fieldsOf,
   interactive,
@@ -233,14 +234,13 @@ describe('reading', () => {
       { LastName: 'Two', Email: 'a@example.com' },
       { LastName: 'Three', Truespoke_Id__c: 'h3' },
     ]);
-    const values = (given: Record<string, string>) => ({ by: 'values' as const, values: given });
     const found = await bench.spoke.find(
       contact,
       [
-        values({ Email: 'a@EXAMPLE.com' }),
-        values({ LastName: "O'Neil \\ co" }),
-        values({ LastName: 'Two', Email: 'a@example.com' }),
-        values({ LastName: 'nobody' }),
+        byValues({ Email: 'a@EXAMPLE.com' }),
+        byValues({ LastName: "O'Neil \\ co" }),
+        byValues({ LastName: 'Two', Email: 'a@example.com' }),
+        byValues({ LastName: 'nobody' }),
       ],
       contactFields,
       interactive,
@@ -266,12 +266,7 @@ describe('reading', () => {
       bench.spoke.fetch(contact, [], fieldsOf("LastName FROM User WHERE Name = 'x' --"), interactive),
     ).rejects.toMatchObject({ code: 'not_in_catalogue' });
     await expect(
-      bench.spoke.find(
-        contact,
-        [{ by: 'values', values: { [remotePath('Email = null OR Id')]: 'x' } }],
-        contactFields,
-        interactive,
-      ),
+      bench.spoke.find(contact, [byValues({ 'Email = null OR Id': 'x' })], contactFields, interactive),
     ).rejects.toMatchObject({ code: 'not_in_catalogue' });
   });
 
