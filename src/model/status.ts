@@ -16,7 +16,7 @@ export interface ReplicationStatus {
   /** Why it is not streaming, with the next step; null while streaming. */
   readonly reason: string | null;
   readonly slot: string;
-  /** The slot's own health by name: `ok`, `lagging`, `lost`, `inactive` … */
+  /** The slot's own health by name: `healthy`, `lagging`, `lost`, `inactive` … */
   readonly slotHealth: string;
   /** WAL between the server's insert position and what we acknowledged, bytes; null when not known. */
   readonly lagBytes: number | null;

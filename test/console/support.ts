@@ -16,7 +16,7 @@ export const healthy: EngineStatus = {
     state: 'streaming',
     reason: null,
     slot: 'truespoke',
-    slotHealth: 'ok',
+    slotHealth: 'healthy',
     lagBytes: 1024,
     lagSeconds: 0.5,
     acknowledgedLsn: '0/15D68C8',

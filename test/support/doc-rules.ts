@@ -53,6 +53,22 @@ export function treeBreaches(doc: SourceFile, files: readonly SourceFile[]): str
   return [...wrong, ...gone];
 }
 
+/** The document with the tree as it is. Long lines go on indented. */
+export function withTrueTree(doc: SourceFile, files: readonly SourceFile[]): string {
+  const lines = [...trueTree(files)].map(([path, stems]) => wrap(`${path}: ${stems}`, 118));
+  return doc.text.replace(/^```\nsrc\/base\/:[\s\S]*?^```$/m, `\`\`\`\n${lines.join('\n')}\n\`\`\``);
+}
+
+function wrap(line: string, width: number): string {
+  const lines = [''];
+  for (const word of line.split(' ')) {
+    const last = lines.at(-1) ?? '';
+    if (last !== '' && last.length + 1 + word.length > width) lines.push(`  ${word}`);
+    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
+  }
+  return lines.join('\n');
+}
+
 export interface TestNames {
   readonly path: string;
   readonly names: readonly string[];
