@@ -1,6 +1,7 @@
-// Owns incremental reading: a frozen window (watermark − overlap, server now − lag], keyset-paged by (SystemModstamp, Id), deleted
-// records included, companions surfacing as changes of the record they belong to. The cursor holds everything correctness needs;
-// the memory of what was shown only keeps an idle poll quiet and may be lost at any time.
+// Owns incremental reading: a frozen window (from, server now − lag], keyset-paged by (SystemModstamp, Id), deleted records
+// included, companions surfacing as changes of the record they belong to. Stamps predate commits by up to ten minutes, so once a
+// minute the window begins a whole overlap before the last such sweep; between sweeps it begins seconds before the watermark.
+// The cursor holds everything correctness needs; the memory of what was shown only keeps an idle poll quiet and may be lost.
 import { createHash } from 'node:crypto';
 import { Retriable } from '../../base/errors.js';
 import { cursor, type Cursor } from '../../model/ids.js';
@@ -23,11 +24,14 @@ interface ChangesCursor {
   readonly v: 1;
   /** Names the reader, so that two readers of one object never silence each other. */
   readonly reader: string;
-  /** Everything up to here is known, late commits within the overlap aside. */
+  /** Windows completed. */
+  readonly n: number;
+  /** Everything up to here is known, late commits aside. */
   readonly mark: string;
-  /** Inside a window: its end, and the last row seen. */
-  readonly until?: string;
-  readonly at?: Position | null;
+  /** End of the last sweep over the whole overlap: everything that was committed by then is known. */
+  readonly swept: string;
+  /** Inside a window: its bounds, and the last row seen. */
+  readonly inside?: { readonly from: string; readonly until: string; readonly sweep: boolean; readonly at: Position };
 }
 
 export interface ChangesOptions extends CallOptions {
@@ -37,10 +41,14 @@ export interface ChangesOptions extends CallOptions {
 }
 
 const pageRows = 2_000;
-const rememberedMax = 20_000;
+const rememberedMax = 100_000;
+const readersMax = 500;
+const sweepEveryMs = 60_000;
+/** Between sweeps: what usually separates a stamp from its commit. */
+const shallowMs = 10_000;
 
 export function startCursor(reader: string, ms: number): Cursor {
-  return encode({ v: 1, reader, mark: stamp(ms) });
+  return encode({ v: 1, reader, n: 0, mark: stamp(ms), swept: stamp(ms) });
 }
 
 const encode = (value: ChangesCursor): Cursor => cursor(JSON.stringify(value));
@@ -60,22 +68,20 @@ function decode(text: Cursor, spoke: string): ChangesCursor {
       hint: 'run a backfill of this entity; it makes a new one',
     });
   }
-  return { ...value, v: 1, mark: value.mark, reader: value.reader ?? '' };
+  const { reader = '', n = 0, mark, swept = mark, inside } = value;
+  return { v: 1, reader, n, mark, swept, ...(inside === undefined ? {} : { inside }) };
 }
 
-/** What was shown, by key. An entry silences a repetition only once the window that showed it is behind the reader's watermark. */
+/** What was shown, by key. Only what a completed window showed silences a repetition: its reader has taken it. */
 export class Shown {
-  readonly #entries = new Map<
-    string,
-    { readonly stamp: string; readonly digest: string; readonly coveredBy: string }
-  >();
+  readonly #entries = new Map<string, { readonly stamp: string; readonly digest: string; readonly window: number }>();
 
-  silent(key: string, digest: string, mark: string): boolean {
+  silent(key: string, digest: string, completed: number): boolean {
     const entry = this.#entries.get(key);
-    return entry !== undefined && entry.digest === digest && entry.coveredBy <= mark;
+    return entry !== undefined && entry.digest === digest && entry.window <= completed;
   }
 
-  note(key: string, entry: { stamp: string; digest: string; coveredBy: string }): void {
+  note(key: string, entry: { stamp: string; digest: string; window: number }): void {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     if (this.#entries.size > rememberedMax) {
@@ -84,8 +90,11 @@ export class Shown {
     }
   }
 
-  forgetBefore(from: string): void {
-    for (const [key, entry] of this.#entries) if (entry.stamp <= from) this.#entries.delete(key);
+  /** Drops what no window reaches any more, and what an uncompleted one showed: its reader may never have taken it. */
+  forget(before: string, completed: number): void {
+    for (const [key, entry] of this.#entries) {
+      if (entry.stamp <= before || entry.window > completed) this.#entries.delete(key);
+    }
   }
 }
 
@@ -101,20 +110,28 @@ export async function* changesOf(
   options: ChangesOptions,
 ): AsyncGenerator<Page> {
   const start = decode(after, parts.spoke);
-  const from = stamp(Date.parse(start.mark) - options.overlapMs);
-  const until = start.until ?? stamp(Math.max(options.untilMs, Date.parse(start.mark)));
-  const key = `${start.reader} ${plan.object.name} ${digestOf(plan.columns.map((column) => column.path))}`;
-  const shown = parts.memory.get(key) ?? new Shown();
-  parts.memory.set(key, shown);
-  shown.forgetBefore(from);
-  const window = new Window({ parts, plan, shown, options, mark: start.mark, from, until });
+  const bounds = start.inside ?? boundsOf(start, options);
+  const shown = shownBy(
+    parts.memory,
+    `${start.reader} ${plan.object.name} ${digestOf(plan.columns.map((column) => column.path))}`,
+  );
+  shown.forget(stamp(Date.parse(start.swept) - options.overlapMs), start.n);
+  const window = new Window({ parts, plan, shown, options, completed: start.n, ...bounds });
 
-  let at = start.at ?? null;
+  let at: Position | null = start.inside?.at ?? null;
   for (;;) {
     const phase = at?.phase ?? 0;
     const { records, next } = phase === 0 ? await window.main(at) : await window.companions(at);
-    const end: ChangesCursor = { v: 1, reader: start.reader, mark: until };
-    const position = next === null ? end : { ...end, mark: start.mark, until, at: next };
+    const position: ChangesCursor =
+      next === null
+        ? {
+            v: 1,
+            reader: start.reader,
+            n: start.n + 1,
+            mark: bounds.until,
+            swept: bounds.sweep ? bounds.until : start.swept,
+          }
+        : { ...start, inside: { from: bounds.from, until: bounds.until, sweep: bounds.sweep, at: next } };
     if (records.length > 0 || next === null)
       yield { records, cursor: encode(position), last: next === null, total: null };
     if (next === null) return;
@@ -122,12 +139,29 @@ export async function* changesOf(
   }
 }
 
+function boundsOf(start: ChangesCursor, options: ChangesOptions): { from: string; until: string; sweep: boolean } {
+  const mark = Date.parse(start.mark);
+  const until = Math.max(options.untilMs, mark);
+  const sweep = start.n === 0 || until - Date.parse(start.swept) >= sweepEveryMs;
+  const from = sweep ? Date.parse(start.swept) - options.overlapMs : mark - Math.min(shallowMs, options.overlapMs);
+  return { from: stamp(from), until: stamp(until), sweep };
+}
+
+function shownBy(memory: Memory, key: string): Shown {
+  const known = memory.get(key) ?? new Shown();
+  memory.delete(key);
+  memory.set(key, known);
+  const [oldest] = memory.keys();
+  if (memory.size > readersMax && oldest !== undefined) memory.delete(oldest);
+  return known;
+}
+
 interface WindowParts {
   readonly parts: ReadParts;
   readonly plan: ReadPlan;
   readonly shown: Shown;
   readonly options: ChangesOptions;
-  readonly mark: string;
+  readonly completed: number;
   readonly from: string;
   readonly until: string;
 }
@@ -150,16 +184,20 @@ class Window {
   }
 
   async companions(at: Position | null): Promise<{ records: RemoteRecord[]; next: Position | null }> {
-    const { parts, plan, shown, mark, until, options } = this.given;
+    const { parts, plan, shown, completed, options } = this.given;
     const companion = plan.companion;
     if (companion === null) return { records: [], next: null };
     const parent = companion.definition.parentField;
     const rows = await this.#rows(`${companionSelect(companion, companion.object.name, [parent])} AND `, at);
-    const news = rows.filter((row) => !shown.silent(`companion ${String(row['Id'])}`, digestOf(row), mark));
+    const news = rows.filter((row) => !shown.silent(`companion ${String(row['Id'])}`, digestOf(row), completed));
     const ids = news.map((row) => row[parent]).filter((id) => typeof id === 'string');
     const records = ids.length === 0 ? [] : await fetchByIds(parts, plan, ids, options);
     for (const row of news) {
-      shown.note(`companion ${String(row['Id'])}`, { stamp: versionOf(row), digest: digestOf(row), coveredBy: until });
+      shown.note(`companion ${String(row['Id'])}`, {
+        stamp: versionOf(row),
+        digest: digestOf(row),
+        window: completed + 1,
+      });
     }
     return { records: this.#fresh(records), next: this.#next(rows, at, 1) };
   }
@@ -191,12 +229,13 @@ class Window {
   }
 
   #fresh(records: readonly RemoteRecord[]): RemoteRecord[] {
-    const { shown, mark, until } = this.given;
+    const { shown, completed } = this.given;
     return records.filter((record) => {
       const digest = digestOf([record.version, record.deleted, record.mergedInto, record.hubKey, record.fields]);
-      if (this.#now.get(record.externalId) === digest || shown.silent(record.externalId, digest, mark)) return false;
+      if (this.#now.get(record.externalId) === digest || shown.silent(record.externalId, digest, completed))
+        return false;
       this.#now.set(record.externalId, digest);
-      shown.note(record.externalId, { stamp: record.version, digest, coveredBy: until });
+      shown.note(record.externalId, { stamp: record.version, digest, window: completed + 1 });
       return true;
     });
   }
