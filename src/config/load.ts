@@ -6,7 +6,7 @@ import { parseEnv } from 'node:util';
 import { checkYaml } from '../base/checked.js';
 import { ConfigError, Problems, type Problem } from '../base/errors.js';
 import { didYouMean } from '../base/suggest.js';
-import { readYaml, yamlBytesMax, type YamlFile } from '../base/yaml.js';
+import { readYaml, yamlBytesMax, type YamlFile, type YamlPath } from '../base/yaml.js';
 import type { ConfigPlace, Connector } from '../connectors/connector.js';
 import { spokeName } from '../model/ids.js';
 import type { SpokeName } from '../model/ids.js';
@@ -35,7 +35,9 @@ export async function loadConfig(path: string, environment: Environment, options
   // A key whose reference failed is null here: what the schema says of it would repeat the first message.
   if (!checked.ok)
     problems.push(...checked.problems.filter((problem) => !problems.some((other) => samePlace(other, problem))));
-  const spokes = checked.ok ? parseSpokes(checked.value, source, options, problems) : new Map<SpokeName, SpokeConfig>();
+  const spokes = checked.ok
+    ? parseSpokes(checked.value, source, options, problems, resolved.failed)
+    : new Map<SpokeName, SpokeConfig>();
   if (!checked.ok || problems.length > 0) throw new Problems(problems);
   const raw = checked.value;
   if (!isLocal(raw.server.host) && raw.server.tokens.length === 0) {
@@ -72,6 +74,7 @@ function parseSpokes(
   source: YamlFile,
   options: LoadOptions,
   problems: Problem[],
+  failed: readonly YamlPath[],
 ): ReadonlyMap<SpokeName, SpokeConfig> {
   const spokes = new Map<SpokeName, SpokeConfig>();
   for (const [name, spoke] of Object.entries(raw.spokes)) {
@@ -82,7 +85,7 @@ function parseSpokes(
       connector: spoke.connector,
       enabled: spoke.enabled,
       options: own,
-      parsed: parseOwn(name, spoke.connector, own, place, options, problems),
+      parsed: parseOwn(name, spoke.connector, own, place, options, problems, failed),
       limits: { concurrency: spoke.limits.concurrency ?? null, spacingMs: spoke.limits.spacingMs },
       quotaReservePercent: spoke.quota.reserve,
       deletions: spoke.deletions,
@@ -99,6 +102,7 @@ function parseOwn(
   place: ConfigPlace,
   options: LoadOptions,
   problems: Problem[],
+  failed: readonly YamlPath[],
 ): unknown {
   const { connectors } = options;
   if (connectors === undefined) return null;
@@ -112,7 +116,7 @@ function parseOwn(
     return null;
   }
   // An option whose reference failed has been told already; the connector would only complain of the hole it left.
-  if (hasHole(own)) return null;
+  if (failed.some(([section, spoke]) => section === 'spokes' && spoke === name)) return null;
   try {
     return found.parseConfig(own, place);
   } catch (error) {
@@ -120,11 +124,6 @@ function parseOwn(
     problems.push(...error.problems);
     return null;
   }
-}
-
-function hasHole(value: unknown): boolean {
-  if (value === null) return true;
-  return typeof value === 'object' && Object.values(value).some(hasHole);
 }
 
 /** A section whose keys are all commented out is a null in YAML; it means the defaults. */

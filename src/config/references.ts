@@ -13,6 +13,8 @@ export interface Resolved {
   readonly value: unknown;
   readonly secrets: readonly string[];
   readonly problems: readonly Problem[];
+  /** Where a reference could not be resolved; the value there is null. */
+  readonly failed: readonly YamlPath[];
 }
 
 const secretKey = /(token|secret|passw(or)?d|passphrase|private_?key|api_?key|access_?key|signing_?key|credential)s?$/i;
@@ -30,8 +32,11 @@ export async function resolveReferences(
 ): Promise<Resolved> {
   const problems: Problem[] = [];
   const secrets: string[] = [];
-  const add = (path: YamlPath, message: string, hint: string): void =>
-    void problems.push({ ...source.place(path), message, hint });
+  const failed: YamlPath[] = [];
+  const add = (path: YamlPath, message: string, hint: string): void => {
+    failed.push(path);
+    problems.push({ ...source.place(path), message, hint });
+  };
   const walk = async (value: unknown, path: YamlPath, secret: boolean): Promise<unknown> => {
     if (typeof value === 'string') return resolveText(value, path, secret);
     if (Array.isArray(value)) return Promise.all(value.map((entry, i) => walk(entry, [...path, i], secret)));
@@ -90,7 +95,7 @@ export async function resolveReferences(
     return text.replace(reference, (_whole, name: string) => environment[name] ?? '');
   };
   const value = await walk(source.value, [], false);
-  return { value, secrets: [...new Set(secrets)].filter((text) => text.length >= 4), problems };
+  return { value, secrets: [...new Set(secrets)].filter((text) => text.length >= 4), problems, failed };
 }
 
 function isSecret(path: YamlPath): boolean {

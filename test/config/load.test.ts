@@ -98,6 +98,12 @@ describe('what comes out', () => {
   });
 });
 
+test('an option that is left empty reaches the connector as null', async () => {
+  const connectors = new Map([['memory', { parseConfig: (raw: unknown) => raw }]]);
+  const config = await load(`${minimal}    shop:\n`, {}, { connectors });
+  expect(config.spokes.get(spokeName('crm'))?.parsed).toEqual({ shop: null });
+});
+
 describe('what is refused', () => {
   test('unknown keys, each with a suggestion and its place, all at once', async () => {
     const text = await told(`${minimal}    limits: { spacing: 3 }\nhubb: {}\nserver:\n  prt: 8080\n`);
