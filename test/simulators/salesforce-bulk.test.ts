@@ -58,7 +58,10 @@ describe('bulk ingest', () => {
       externalIdFieldName: 'Truespoke_Id__c',
       input,
     });
-    expect(results.successfulResults.map((row) => (row as Record<string, unknown>)['Truespoke_Id__c']).sort()).toEqual(['b1', 'b3']);
+    expect(results.successfulResults.map((row) => (row as Record<string, unknown>)['Truespoke_Id__c']).sort()).toEqual([
+      'b1',
+      'b3',
+    ]);
     expect(results.failedResults).toMatchObject([
       { sf__Error: 'REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --' },
     ]);

@@ -103,3 +103,64 @@ describe('records', () => {
     expect(field('Name')).toMatchObject({ createable: false, updateable: false, nameField: true });
   });
 });
+
+describe('other doors', () => {
+  test('SOAP login and password grant open sessions; a wrong password does not', async () => {
+    const { username, password, clientId, clientSecret } = sim.credentials;
+    const soap = new jsforce.Connection({ loginUrl: sim.url, version: '60.0' });
+    const user = await soap.login(username, password);
+    expect(user.organizationId).toBe(sim.org.orgId);
+    expect((await soap.query('SELECT Id FROM Organization')).totalSize).toBe(1);
+    await expect(new jsforce.Connection({ loginUrl: sim.url }).login(username, 'wrong')).rejects.toThrow(
+      /INVALID_LOGIN/,
+    );
+    const oauth2 = { loginUrl: sim.url, clientId, clientSecret, redirectUri: 'http://localhost' };
+    const granted = new jsforce.Connection({ oauth2 });
+    await granted.login(username, password);
+    expect((await granted.limits())['DailyApiRequests']?.Max).toBe(100_000);
+  });
+
+  test('client credentials need the right secret', async () => {
+    const { clientId, clientSecret } = sim.credentials;
+    const grant = (secret: string): Promise<unknown> =>
+      new jsforce.Connection({
+        instanceUrl: sim.url,
+        oauth2: { loginUrl: sim.url, clientId, clientSecret: secret },
+      }).authorize({
+        grant_type: 'client_credentials',
+      });
+    await expect(grant(clientSecret)).resolves.toBeDefined();
+    await expect(grant('guess')).rejects.toThrow(/invalid client credentials/);
+  });
+
+  test('undelete and merge through SOAP', async () => {
+    const [master = '', loser = ''] = sim.load('Contact', [{ LastName: 'M' }, { LastName: 'L' }]);
+    await conn.sobject('Contact').destroy(loser);
+    const [revived] = [await conn.soap.undelete([loser])].flat();
+    expect(revived).toMatchObject({ success: true });
+    await conn.soap.merge({ masterRecord: { type: 'Contact', Id: master }, recordToMergeIds: [loser] });
+    expect(sim.org.row('Contact', loser)).toMatchObject({ IsDeleted: true, MasterRecordId: master });
+  });
+
+  test('what was updated and deleted in a span of time is listed', async () => {
+    const { id } = await sim.edit({ op: 'create', object: 'Account', fields: { Name: 'Span' } });
+    await sim.edit({ op: 'delete', object: 'Account', id });
+    const now = Date.now();
+    const span = [new Date(now - 3_600_000).toISOString(), new Date(now + 3_600_000).toISOString()] as const;
+    expect((await conn.sobject('Account').deleted(...span)).deletedRecords.map((one) => one.id)).toContain(id);
+    expect((await conn.sobject('Account').updated(...span)).ids).not.toContain(id);
+  });
+
+  test('bulk query through jsforce', async () => {
+    const records = await (await conn.bulk2.query('SELECT Id, Username FROM User', { pollInterval: 5 })).toArray();
+    expect(records.length).toBeGreaterThan(1);
+  });
+
+  test('F79 versions that retired answer 410, ones to come 404', async () => {
+    const headers = { authorization: `Bearer ${conn.accessToken ?? ''}` };
+    expect((await fetch(`${sim.url}/services/data/v20.0/limits`, { headers })).status).toBe(410);
+    expect((await fetch(`${sim.url}/services/data/v99.0/limits`, { headers })).status).toBe(404);
+    const versions = (await (await fetch(`${sim.url}/services/data`)).json()) as { version: string }[];
+    expect(versions.map((one) => one.version)).toContain('60.0');
+  });
+});

@@ -27,6 +27,8 @@ export interface SalesforceOptions {
   readonly bulkMs?: number | undefined;
   /** Rows a bulk query page when the client names none, default 50,000. */
   readonly bulkPageRows?: number | undefined;
+  /** API versions below answer 410 Gone, default 31. */
+  readonly oldestVersion?: number | undefined;
   /** How long a CometD connect is held open, default 110 s. */
   readonly cometdTimeoutMs?: number | undefined;
   /** Called for each request: `PATCH /sobjects/Contact/:id 204 3 ms`. */

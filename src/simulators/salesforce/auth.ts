@@ -64,7 +64,7 @@ const userName = 'integration@truespoke.example';
 
 export class Auth {
   readonly credentials: Credentials;
-  private readonly publicKey: string;
+  private readonly keys: () => KeyPair;
   private readonly sessions = new Map<string, Session>();
   private readonly refreshTokens = new Map<string, Refresh>();
   private readonly usedAssertions = new Set<string>();
@@ -79,8 +79,11 @@ export class Auth {
   ) {
     const username = options.username ?? userName;
     if (org.userNamed(username) === undefined) org.addUser(username, null, 'Integration');
-    const keys = options.publicKey === undefined ? makeKeys() : { publicKey: options.publicKey, privateKey: '' };
-    this.publicKey = keys.publicKey;
+    // Made when first needed: a key pair costs a quarter of a second, and most tests never use it.
+    this.keys = once(() =>
+      options.publicKey === undefined ? makeKeys() : { publicKey: options.publicKey, privateKey: '' },
+    );
+    const { keys } = this;
     this.rotate = options.rotateRefreshTokens ?? false;
     this.lifetimeMs = options.tokenLifetimeMs ?? defaults.tokenLifetimeMs;
     this.credentials = {
@@ -88,7 +91,9 @@ export class Auth {
       clientSecret: options.clientSecret ?? defaults.clientSecret,
       username,
       password: options.password ?? defaults.password,
-      privateKey: keys.privateKey,
+      get privateKey() {
+        return keys().privateKey;
+      },
       refreshToken: this.grantRefresh(must(org.userNamed(username), 'integration user'), username),
     };
   }
@@ -262,7 +267,7 @@ export class Auth {
     if (claims['iss'] !== this.credentials.clientId)
       throw new Refused('invalid_client_id', 'client identifier invalid');
     const signed = Buffer.from(`${head}.${payload}`);
-    if (!verify('RSA-SHA256', signed, createPublicKey(this.publicKey), Buffer.from(signature, 'base64url'))) {
+    if (!verify('RSA-SHA256', signed, createPublicKey(this.keys().publicKey), Buffer.from(signature, 'base64url'))) {
       throw new Refused('invalid_grant', 'invalid assertion');
     }
     const audiences = [
@@ -317,7 +322,17 @@ export class Auth {
   }
 }
 
-function makeKeys(): { publicKey: string; privateKey: string } {
+interface KeyPair {
+  readonly publicKey: string;
+  readonly privateKey: string;
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
+}
+
+function makeKeys(): KeyPair {
   return generateKeyPairSync('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },

@@ -27,7 +27,7 @@ import { Router } from './router.js';
 import type { Rules } from './rules.js';
 import { soap } from './soap.js';
 import { sobjectRoutes } from './sobject-routes.js';
-import { versionRoutes, versions } from './version-routes.js';
+import { newestVersion, versionRoutes, versions } from './version-routes.js';
 import type { Actor, Row } from './words.js';
 
 export interface SalesforceSimulator {
@@ -162,8 +162,14 @@ async function handle(
   // A client that goes away mid-answer is ordinary here: faults break connections all the time.
   response.on('error', () => undefined);
   request.on('error', () => undefined);
-  const url = new URL(request.url ?? '/', 'http://localhost');
-  const method = request.method ?? 'GET';
+  const url = URL.canParse(request.url ?? '/', 'http://localhost')
+    ? new URL(request.url ?? '/', 'http://localhost')
+    : null;
+  if (url === null) {
+    response.writeHead(400).end();
+    return;
+  }
+  const method = methodOf(request, url);
   if (isControl(url.pathname)) {
     await respond({
       response,
@@ -191,7 +197,7 @@ async function handle(
     fault,
     clock: app.clock,
     closing: app.closing,
-    handle: () => answer(app, method, url, request, body),
+    handle: () => answer(app, method, url, request, body).then((reply) => dated(app, reply)),
     throttled: (rule) => throttled(app, rule),
   });
   app.calls.ended(status);
@@ -217,6 +223,17 @@ async function comet(
     : { ...fault, kind: 'refuse' as const };
   const nothing = (): Promise<Reply> => Promise.resolve(json(200, []));
   app.calls.ended(await respond({ response, fault: own, handle: nothing, throttled: (rule) => throttled(app, rule) }));
+}
+
+/** Clients that cannot send PATCH write `POST …?_HttpMethod=PATCH`. */
+function methodOf(request: IncomingMessage, url: URL): string {
+  const method = request.method ?? 'GET';
+  return method === 'POST' ? (url.searchParams.get('_HttpMethod') ?? method).toUpperCase() : method;
+}
+
+/** The org's own clock, so that a client which trusts the Date header sees the time that stamps are made of. */
+function dated(app: App, reply: Reply): Reply {
+  return { ...reply, headers: { ...reply.headers, date: new Date(app.clock.now()).toUTCString() } };
 }
 
 const versioned = /^\/services\/data\/v(\d+\.\d)(\/.*)?$/;
@@ -259,6 +276,7 @@ async function authenticated(
   if (/^\/id\/\w{18}\/\w{18}$/.test(url.pathname)) return app.auth.identity(session);
   const match = versioned.exec(url.pathname);
   if (match === null) throw notFound();
+  checkVersion(app, Number(match[1]));
   app.limits.spend();
   const actor = actorOf(session, headers, match[1] ?? '');
   const reply = await dispatch({
@@ -273,6 +291,14 @@ async function authenticated(
     joined: null,
   });
   return { ...reply, headers: { ...reply.headers, 'sforce-limit-info': app.limits.header() } };
+}
+
+/** Versions retire: older ones answer 410, ones that do not exist yet 404. */
+function checkVersion(app: App, version: number): void {
+  if (version > newestVersion) throw notFound();
+  if (version < (app.options.oldestVersion ?? 31)) {
+    throw new ApiError('UNSUPPORTED_API_VERSION', 'The requested API version is no longer supported', [], 410);
+  }
 }
 
 let requests = 0;

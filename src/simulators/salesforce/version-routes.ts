@@ -2,10 +2,10 @@
 import { json, type Call, type Route } from './call.js';
 import type { Reply } from '../faults.js';
 
-const newest = 66;
+export const newestVersion = 66;
 const seasons = ['Spring', 'Summer', 'Winter'];
 
-export const versions: readonly object[] = Array.from({ length: newest - 30 }, (_, i) => {
+export const versions: readonly object[] = Array.from({ length: newestVersion - 30 }, (_, i) => {
   const n = 31 + i;
   // Version 31 is Summer '14; three releases a year.
   const index = n - 31 + 1;
