@@ -113,6 +113,7 @@ class RunningEngine implements Engine {
   };
   private tables: ReadonlyMap<EntityName, HubTable> = new Map();
   private startedAtMs: number | null = null;
+  private closed: Promise<void> | null = null;
 
   constructor(private readonly options: EngineOptions) {
     const { hub, clock, random, log } = options;
@@ -263,7 +264,12 @@ class RunningEngine implements Engine {
     return resumeSpoke(this.pool, spoke);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.closed ??= this.endPools();
+    return this.closed;
+  }
+
+  private async endPools(): Promise<void> {
     const ended = await Promise.allSettled([this.pool.end(), this.journalPool.end(), this.lockPool.end()]);
     for (const result of ended) {
       if (result.status === 'rejected' && !isConnectionLoss(result.reason)) throw result.reason;
