@@ -48,6 +48,8 @@ export interface SalesforceClient {
   session(options: CallOptions): Promise<SessionToken>;
   /** The org's clock, never ahead of it; whole seconds. */
   serverNowMs(options: CallOptions): Promise<number>;
+  /** Ends calls under way; later ones are refused. Safe to call twice. */
+  close(): void;
 }
 
 /** Rides through jsforce as its request options; the transport leaves the checked answer here. */
@@ -64,9 +66,11 @@ const bodyBytesMax = 256 * 1024 * 1024;
 
 export function createClient(config: SalesforceConfig, deps: ConnectorDeps): SalesforceClient {
   const { spoke, clock, limiter } = deps;
+  const closing = new AbortController();
+  const signal = AbortSignal.any([deps.signal, closing.signal]);
   let seenServer: ServerTime | null = null;
 
-  const transport = createTransport(deps, (reply) => {
+  const transport = createTransport({ http: deps.http, signal }, (reply) => {
     const date = Date.parse(reply.headers['date'] ?? '');
     if (Number.isFinite(date)) seenServer = laterOf(seenServer, { serverMs: date, atMs: clock.monotonic() });
     const usage = /api-usage=(\d+)\/(\d+)/.exec(reply.headers['sforce-limit-info'] ?? '');
@@ -124,6 +128,8 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
 
   const client: SalesforceClient = {
     async call(call) {
+      if (closing.signal.aborted)
+        throw new Retriable({ spoke, code: 'closed', message: `${spoke}: the connector is closed` });
       const first = await session.current(call);
       const reply = await limited(call, first);
       if (!refused(reply)) return reply;
@@ -133,6 +139,7 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
       return second;
     },
     session: (options) => session.current(options),
+    close: () => closing.abort(),
     undelete: (ids, options) => undelete(ids, { session, connection, deps, options }),
     async serverNowMs(options) {
       if (seenServer === null)
@@ -188,7 +195,10 @@ function reauthorise(deps: ConnectorDeps, why: string, cause?: unknown): SpokePa
 }
 
 /** What jsforce sends requests through. Keeps no connection state; every check happens before jsforce sees a byte. */
-function createTransport(deps: ConnectorDeps, observe: (reply: Reply) => void): Connection['_transport'] {
+function createTransport(
+  deps: Pick<ConnectorDeps, 'http' | 'signal'>,
+  observe: (reply: Reply) => void,
+): Connection['_transport'] {
   const exchangeOnce = async (request: HttpRequest, exchange: Exchange): Promise<HttpResponse> => {
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(request.headers ?? {})) {

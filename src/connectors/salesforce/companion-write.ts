@@ -2,8 +2,8 @@
 // the missing one. Safe to repeat: Salesforce allows one row for each record and container.
 import type { CallOptions, WriteResult } from '../connector.js';
 import type { SalesforceClient } from './client.js';
-import type { Catalogue } from './catalogue.js';
-import { collectionRows, writeRows, type RowOutcome } from './collections.js';
+import type { Catalogue, CatalogueObject } from './catalogue.js';
+import { collectionRows, notSent, writeRows, type RowOutcome } from './collections.js';
 import type { Companion } from './companions.js';
 import { id18, recoveryOf, rejection } from './errors.js';
 import { refusal, type Body } from './prepare.js';
@@ -24,6 +24,12 @@ export interface CompanionParts {
   readonly scopeId: (companion: Companion, options: CallOptions) => Promise<string | null>;
 }
 
+interface CompanionRow {
+  readonly at: number;
+  readonly id: string | null;
+  readonly body: Body;
+}
+
 /** What went wrong, by position; a position that is absent is in place. Rejects only before any call with an effect. */
 export async function writeCompanions(
   parts: CompanionParts,
@@ -34,71 +40,26 @@ export async function writeCompanions(
   const failed = new Map<number, WriteResult>();
   const scope = await parts.scopeId(companion, options);
   const object = await parts.catalogue.object(companion.companion, options);
-  const rows =
-    scope === null
-      ? new Map<string, string>()
-      : await existing(parts, { companion, scope, ids: writes.map((one) => one.id), options });
-  const updates: { at: number; id: string; body: Body }[] = [];
-  const creates: { at: number; id: null; body: Body }[] = [];
+  const ids = writes.map((one) => one.id);
+  const there = scope === null ? new Map<string, string>() : await existing(parts, { companion, scope, ids, options });
+  const rows: CompanionRow[] = [];
   for (const write of writes) {
-    const row = rows.get(write.id);
-    const paths = Object.keys(write.fields).map((name) => `${companion.prefix}.${name}`);
-    const fixed = Object.keys(write.fields).find(
-      (name) => object.fields.get(name)?.[row === undefined ? 'createable' : 'updateable'] !== true,
-    );
-    if (scope === null) {
-      failed.set(
-        write.at,
-        refusal('NO_CONTAINER', `there is no ${companion.scope.object} to put ${companion.companion} into`, paths),
-      );
-    } else if (fixed !== undefined) {
-      failed.set(
-        write.at,
-        refusal('FIELD_NOT_WRITABLE', `${companion.companion}.${fixed} cannot be set`, [
-          `${companion.prefix}.${fixed}`,
-        ]),
-      );
-    } else if (row !== undefined) {
-      updates.push({ at: write.at, id: row, body: write.fields });
-    } else if (!Object.values(write.fields).every((value) => value === null)) {
-      const missing = companion.requires.filter(
-        (name) => write.fields[name] === undefined || write.fields[name] === null,
-      );
-      if (missing.length > 0) {
-        const message = `the record has no ${companion.companion} yet, and one cannot be made without ${missing.join(', ')}`;
-        failed.set(
-          write.at,
-          refusal(
-            'REQUIRED_FIELD_MISSING',
-            message,
-            missing.map((name) => `${companion.prefix}.${name}`),
-          ),
-        );
-      } else {
-        const body = {
-          ...companion.defaults,
-          ...write.fields,
-          [companion.parentField]: write.id,
-          [companion.scope.field]: scope,
-        };
-        creates.push({ at: write.at, id: null, body });
-      }
-    }
+    const planned = planRow({ companion, object, scope, row: there.get(write.id) ?? null }, write);
+    if (planned === null) continue;
+    if ('outcome' in planned) failed.set(write.at, planned);
+    else rows.push(planned);
   }
-  const steps = [
-    { op: 'update', rows: updates },
-    { op: 'create', rows: creates },
-  ] as const;
   let touched = false;
-  for (const step of steps) {
-    for (const group of groups<{ at: number; id: string | null; body: Body }>(step.rows, () => 0, 1, collectionRows)) {
+  for (const op of ['update', 'create'] as const) {
+    const mine = rows.filter((row) => (row.id === null) === (op === 'create'));
+    for (const group of groups(mine, () => 0, 1, collectionRows)) {
       let outcomes: RowOutcome[];
       try {
-        outcomes = await writeRows(parts.client, { op: step.op, object: companion.companion }, group, options);
+        outcomes = await writeRows(parts.client, { op, object: companion.companion }, group, options);
       } catch (error) {
         if (!touched) throw error;
         // The main record is written and earlier rows are too: these are simply not done yet.
-        outcomes = group.map(() => ({ settled: { outcome: 'throttled', retryAfterMs: 1_000 } }));
+        outcomes = group.map(() => ({ settled: notSent(error) }));
       }
       touched = true;
       for (const [n, outcome] of outcomes.entries()) {
@@ -109,6 +70,38 @@ export async function writeCompanions(
     }
   }
   return failed;
+}
+
+interface RowPlace {
+  readonly companion: Companion;
+  readonly object: CatalogueObject;
+  readonly scope: string | null;
+  /** Id of the row that is there. */
+  readonly row: string | null;
+}
+
+/** The row to send, the refusal, or null where there is nothing to do. */
+function planRow(place: RowPlace, write: CompanionWrite): CompanionRow | WriteResult | null {
+  const { companion, object, scope, row } = place;
+  const path = (name: string): string => `${companion.prefix}.${name}`;
+  const names = Object.keys(write.fields);
+  if (scope === null) {
+    const message = `there is no ${companion.scope.object} to put ${companion.companion} into`;
+    return refusal('NO_CONTAINER', message, names.map(path));
+  }
+  const fixed = names.find((name) => object.fields.get(name)?.[row === null ? 'createable' : 'updateable'] !== true);
+  if (fixed !== undefined) {
+    return refusal('FIELD_NOT_WRITABLE', `${companion.companion}.${fixed} cannot be set`, [path(fixed)]);
+  }
+  if (row !== null) return { at: write.at, id: row, body: write.fields };
+  if (Object.values(write.fields).every((value) => value === null)) return null;
+  const missing = companion.requires.filter((name) => (write.fields[name] ?? null) === null);
+  if (missing.length > 0) {
+    const message = `the record has no ${companion.companion} yet, and one cannot be made without ${missing.join(', ')}`;
+    return refusal('REQUIRED_FIELD_MISSING', message, missing.map(path));
+  }
+  const keys = { [companion.parentField]: write.id, [companion.scope.field]: scope };
+  return { at: write.at, id: null, body: { ...companion.defaults, ...write.fields, ...keys } };
 }
 
 function failure(outcome: RowOutcome, prefix: string): WriteResult | null {

@@ -147,6 +147,9 @@ function open(config: SalesforceConfig, deps: ConnectorDeps): Spoke {
 
     write: (writes, options) => writeAll(write, writes, options),
 
-    close: () => Promise.resolve(),
+    close() {
+      client.close();
+      return Promise.resolve();
+    },
   };
 }
