@@ -188,7 +188,7 @@ export const order: ObjectSpec = {
   scopes: { read: 'read_orders', write: 'write_orders' },
   stamps: ['updatedAt'],
   paths,
-  children: { lineItems: { field: 'lineItems', gid: 'LineItem', first: 25, paths: linePaths } },
+  children: { lineItems: { field: 'lineItems', gid: 'LineItem', first: 10, paths: linePaths } },
   single: null,
   writer,
   deletable: false,
