@@ -1,5 +1,6 @@
 // Owns what a connector's own test file must bring so that the shared suite can run over it.
-import { systemClock } from '../../src/base/clock.js';
+import { systemClock, type Clock } from '../../src/base/clock.js';
+import type { Http } from '../../src/base/http.js';
 import { silentLog } from '../../src/base/log.js';
 import { seeded } from '../../src/base/random.js';
 import type { ConnectorDeps, ConnectorState, Fields, Page, Spoke } from '../../src/connectors/connector.js';
@@ -67,6 +68,8 @@ export interface Harness {
   sample(n: number): RemoteFields;
   /** Fields that the remote refuses, whoever sends them, and the path it names. */
   readonly invalid: { readonly fields: RemoteFields; readonly path: RemotePath };
+  /** A well-formed id that no record has. */
+  readonly missing: ExternalId;
   readonly person: Person;
   fault(name: FaultName): void | Promise<void>;
   close(): Promise<void>;
@@ -163,4 +166,22 @@ export async function eventually<T>(ask: () => Promise<T>, wanted: (answer: T) =
     if (wanted(answer) || performance.now() > giveUpMs) return answer;
     await systemClock.sleep(20);
   }
+}
+
+/** A clock on which `factor` seconds pass in one: a remote that lags by a second costs a test a tenth of it. */
+export function fastClock(factor: number): Clock {
+  const startMs = systemClock.now();
+  const zero = systemClock.monotonic();
+  const monotonic = (): number => (systemClock.monotonic() - zero) * factor;
+  return { monotonic, now: () => startMs + monotonic(), sleep: (ms, signal) => systemClock.sleep(ms / factor, signal) };
+}
+
+/** Responses carry the Date of `clock`, as those of a remote that lives on it would. */
+export function dated(http: Http, clock: Clock): Http {
+  return {
+    async request(request) {
+      const response = await http.request(request);
+      return { ...response, headers: { ...response.headers, date: new Date(clock.now()).toUTCString() } };
+    },
+  };
 }

@@ -52,6 +52,7 @@ function harness(config: MemoryConfigInput): () => Promise<Harness> {
       text,
       sample: (n) => ({ code: `thing-${n}`, note: `note ${n}`, size: n, colour: n % 2 === 0 ? 'red' : 'green' }),
       invalid: { fields: { colour: 'plaid' }, path: remotePath('colour') },
+      missing: externalId('thi-99999999'),
       person: {
         create,
         createAtOnce: (list) =>

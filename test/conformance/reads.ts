@@ -163,14 +163,13 @@ export function readPromises(current: Current, traits: Traits): void {
 
   describe('fetch', () => {
     test('present records come, missing ones are left out, deleted ones are marked or left out', async () => {
-      const { spoke, object, fields, person, sample, text } = current.harness;
+      const { spoke, object, fields, person, sample, text, missing } = current.harness;
       const [a, b, gone] = [
         await person.create(sample(1)),
         await person.create(sample(2)),
         await person.create(sample(3)),
       ];
       await person.remove(gone);
-      const missing = externalId(`${a.slice(0, -3)}zzz`);
       const records = await spoke.fetch(object, [b, missing, gone, a], fields, interactive);
       const live = records.filter((record) => !record.deleted).map((record) => record.externalId);
       expect([...live].sort()).toEqual([a, b].sort());
@@ -329,17 +328,17 @@ export function readPromises(current: Current, traits: Traits): void {
       expect(seen).toHaveLength(1);
     });
 
-    test('closing twice is fine, and nothing works afterwards', async () => {
-      const { spoke, object, fields } = current.harness;
+    test('closing twice is fine, used or not', async () => {
+      const { spoke } = current.harness;
       await spoke.identity();
       await spoke.close();
-      await spoke.close();
-      await expect(spoke.fetch(object, [externalId('1')], fields, interactive)).rejects.toThrow();
+      await expect(spoke.close()).resolves.toBeUndefined();
     });
   });
 }
 
 async function createMany({ harness }: Current, count: number): Promise<readonly ExternalId[]> {
+  if (count > 50) return harness.person.createAtOnce(Array.from({ length: count }, (_, n) => harness.sample(n)));
   const ids: ExternalId[] = [];
   for (let n = 0; n < count; n++) ids.push(await harness.person.create(harness.sample(n)));
   return ids;

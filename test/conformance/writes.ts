@@ -295,12 +295,7 @@ export function writePromises(current: Current, traits: Traits): void {
 
   const { children } = traits;
   describe.runIf(children !== null)('embedded children', () => {
-    const {
-      name,
-      path,
-      sample: childSample,
-      changed,
-    } = children ?? absent;
+    const { name, path, sample: childSample, changed } = children ?? absent;
     const child = (n: number, more: Partial<ChildWrite> = {}): ChildWrite => ({
       hubId: hub(100 + n),
       externalId: null,
