@@ -90,6 +90,8 @@ export interface RemoteField {
   readonly nullable: boolean;
   readonly createable: boolean;
   readonly updateable: boolean;
+  /** A create without it is refused: not nullable, and no default at the remote. Absent = the describe does not tell. */
+  readonly required?: boolean | undefined;
   readonly maxLength?: number | undefined;
   readonly scale?: number | undefined;
   /** Closed list of values, where the remote enforces one. */

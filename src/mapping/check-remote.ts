@@ -8,7 +8,7 @@ import { BadValue, type Entity, type FieldMapping, type Mapping, type SpokeMappi
 // The parts of a connector's RemoteSchema that are looked at; said here because this layer does not know connectors.
 export interface DescribedField {
   readonly path: string;
-  readonly nullable: boolean;
+  readonly required?: boolean | undefined;
   readonly createable: boolean;
   readonly updateable: boolean;
   readonly type: string;
@@ -116,7 +116,8 @@ function checkField(context: Context, mapping: FieldMapping, fields: ReadonlyMap
     if (mapping.writes.includes(path)) {
       if (!described.createable && !described.updateable) {
         problem(at, `${path} is read-only in ${spoke.spoke}`, 'write direction: in for this field');
-      } else if (!described.updateable) {
+      } else if (!described.updateable && mapping.field.ref === null) {
+        // A reference to a parent is given once everywhere: telling it of every child would only be noise.
         warn(
           at,
           `${path} in ${spoke.spoke} can be given only when a record is created`,
@@ -214,16 +215,14 @@ function checkOthers({ spoke, problem }: Context, fields: ReadonlyMap<string, De
   }
 }
 
-/** What the spoke insists on and nobody gives. Only a warning: many such fields have a default there that no describe tells. */
+/** What the spoke insists on and nobody gives. Only a warning: a connector may fill it in. */
 function checkRequired({ spoke, warn }: Context, described: readonly DescribedField[]): void {
   const given = new Set<string>([...spoke.fields.flatMap((field) => field.writes), ...Object.keys(spoke.defaults)]);
-  const open = described.filter(
-    (field) => field.createable && !field.nullable && field.type !== 'boolean' && !given.has(field.path),
-  );
+  const open = described.filter((field) => field.required === true && !given.has(field.path));
   if (open.length === 0) return;
   warn(
     ['fields'],
-    `${spoke.object} in ${spoke.spoke} may insist on ${open.map(({ path }) => path).join(', ')}`,
+    `${spoke.object} in ${spoke.spoke} insists on ${open.map(({ path }) => path).join(', ')}`,
     'map them, or give them a value under `defaults`',
   );
 }

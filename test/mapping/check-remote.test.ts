@@ -5,7 +5,7 @@ import { parseMapping } from '../../src/mapping/load.js';
 const field = (path: string, more: Partial<DescribedField> = {}): DescribedField => ({
   path,
   type: 'text',
-  nullable: true,
+
   createable: true,
   updateable: true,
   ...more,
@@ -28,7 +28,7 @@ const crm: Described = {
   objects: [
     object('Contact', [
       field('Email'),
-      field('LastName', { nullable: false }),
+      field('LastName', { required: true }),
       field('Tier', { values: ['Free', 'Pro'] }),
       field('AccountId', { references: ['Account'] }),
       field('CreatedDate', { createable: false, updateable: false }),
@@ -122,7 +122,7 @@ test('a reference must lead to the object that its entity is mapped to', () => {
 
 test('required fields without a value are a warning, unless nothing is created there', () => {
   expect(findings('{ a: text }', '{ a: Email }').warnings).toEqual([
-    expect.stringMatching(/Contact in crm may insist on LastName/),
+    expect.stringMatching(/Contact in crm insists on LastName/),
   ]);
   expect(findings('{ a: text }', '{ a: Email }', '    defaults: { LastName: none }\n').warnings).toEqual([]);
   expect(findings('{ a: text }', '{ a: Email }', '    create: false\n').warnings).toEqual([]);
