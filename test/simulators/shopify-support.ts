@@ -130,5 +130,5 @@ export async function subscribe(sim: ShopifySimulator, topic: string, uri: strin
     { topic, hook: { uri, ...more } },
   );
   if (made.userErrors.length > 0) throw new Error(JSON.stringify(made.userErrors));
-  return made['webhookSubscription']?.['id'] as string;
+  return String(made['webhookSubscription']?.['id']);
 }

@@ -61,9 +61,17 @@ function tokens(query: string): readonly Token[] {
 
 type Test<Row> = (row: Row) => boolean;
 
+/** Nesting is bounded by the number of tokens, so a hostile query cannot exhaust the stack. */
+const tokensMax = 500;
+const tooComplex: Search<unknown> = {
+  matches: () => false,
+  warnings: [{ field: '', message: 'The query is too complex.', code: 'too_complex' }],
+};
+
 export function search<Row>(query: string, fields: SearchFields<Row>, quirks: SearchQuirks): Search<Row> {
   const warnings: SearchWarning[] = [];
   const list = tokens(query);
+  if (list.length > tokensMax) return tooComplex;
   let at = 0;
 
   const any = (): Test<Row> => {

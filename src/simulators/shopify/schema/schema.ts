@@ -1,5 +1,5 @@
-// Owns the executable schema: the written types joined with their resolvers. A resolver for a field that the types lack is
-// a mistake and stops the start; a field without resolver is read from the row by name.
+// Owns the executable schema: the written types joined with their resolvers. A root field without resolver, or the other way
+// round, stops the start; elsewhere a field without resolver is read from the row by name.
 import {
   assertValidSchema,
   buildSchema,
@@ -34,9 +34,9 @@ export const typeDefinitions = [roots, valueTypes, objectTypes, mutationTypes, i
 
 export function adminSchema(): GraphQLSchema {
   const schema = buildSchema(typeDefinitions);
-  attach(schema, 'QueryRoot', scoped('query', queryResolvers));
-  attach(schema, 'Mutation', scoped('mutation', mutationResolvers));
-  for (const [name, fields] of Object.entries(objectResolvers)) attach(schema, name, fields);
+  attach(schema, 'QueryRoot', scoped('query', queryResolvers), true);
+  attach(schema, 'Mutation', scoped('mutation', mutationResolvers), true);
+  for (const [name, fields] of Object.entries(objectResolvers)) attach(schema, name, fields, false);
   for (const type of Object.values(schema.getTypeMap())) {
     if (isAbstractType(type)) type.resolveType = (value: { kind?: string }) => value.kind ?? 'WebhookHttpEndpoint';
     if (isScalarType(type)) loosen(type);
@@ -59,13 +59,16 @@ function scoped(operation: 'query' | 'mutation', fields: Resolvers): Resolvers {
   return Object.fromEntries(Object.entries(fields).map(([name, resolve]) => [name, guard(name, resolve)]));
 }
 
-function attach(schema: GraphQLSchema, name: string, fields: Readonly<Record<string, unknown>>): void {
+/** `exact`: root fields match one to one. Elsewhere shared groups of fields (stamps, metafields) hold more than each type has. */
+function attach(schema: GraphQLSchema, name: string, fields: Readonly<Record<string, unknown>>, exact: boolean): void {
   const type = schema.getType(name);
   assert(isObjectType(type), `no object type ${name} in the schema`);
   const known = type.getFields();
+  const missing = exact ? Object.keys(known).filter((field) => !Object.hasOwn(fields, field)) : [];
+  assert(missing.length === 0, `${name} has no resolver for ${missing.join(', ')}`);
   for (const [field, resolve] of Object.entries(fields)) {
     const definition = known[field];
-    // Shared groups of fields (stamps, metafields) hold more than each type has.
+    assert(definition !== undefined || !exact, `${name} has no field ${field}`);
     if (definition !== undefined) definition.resolve = resolve as NonNullable<typeof definition.resolve>;
   }
 }
