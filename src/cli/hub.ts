@@ -64,12 +64,17 @@ export function withMigratedHub<T>(
   body: (hub: OpenHub) => Promise<T>,
 ): Promise<T> {
   return withHub(config, io, purpose, async (hub) => {
-    const missing = await pendingMigrations(hub.pool, migrationsFolder);
-    if (missing.length === 0) return body(hub);
-    throw new ConfigError({
-      code: 'hub_not_migrated',
-      message: `the hub lacks ${missing.length === 1 ? 'a migration' : `${missing.length} migrations`} (${missing[0] ?? ''})`,
-      hint: 'Run `truespoke migrate`, or `truespoke run`, which does it first.',
-    });
+    await refuseUnmigrated(hub);
+    return body(hub);
+  });
+}
+
+export async function refuseUnmigrated(hub: OpenHub): Promise<void> {
+  const [first, ...more] = await pendingMigrations(hub.pool, migrationsFolder);
+  if (first === undefined) return;
+  throw new ConfigError({
+    code: 'hub_not_migrated',
+    message: `the hub lacks the migration ${first}${more.length === 0 ? '' : ` and ${more.length} more`}`,
+    hint: 'Run `truespoke migrate`, or `truespoke run`, which does it first.',
   });
 }

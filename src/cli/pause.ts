@@ -29,7 +29,7 @@ export async function execute(
   const { config } = await loadProject(options, io);
   const known = config.spokes.get(spokeName(spoke));
   if (known === undefined) throw unknownSpoke(config, spoke);
-  return withMigratedHub(config, io, order, async ({ pool }) => {
+  return withMigratedHub<ExitCode>(config, io, order, async ({ pool }) => {
     // A spoke may be paused before it was ever connected.
     await registerSpoke(pool, known.name, known.connector);
     if (order === 'pause') {

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { ConfigError, Problems, type Problem } from '../base/errors.js';
 import type { Config } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
-import { connectors, type ConfiguredConnector } from '../connectors/registry.js';
+import { connectors } from '../connectors/registry.js';
 import { loadMapping, type LoadedMapping } from '../mapping/load.js';
 import type { Common } from './command.js';
 import type { Io } from './io.js';
@@ -38,13 +38,6 @@ async function gather<T>(work: Promise<T>, problems: Problem[]): Promise<T | nul
     problems.push(...error.problems);
     return null;
   }
-}
-
-/** What the registry made of a spoke's own keys. */
-export function configured(config: Config, spoke: string): ConfiguredConnector {
-  const found = [...config.spokes.values()].find(({ name }) => name === spoke);
-  if (found === undefined) throw unknownSpoke(config, spoke);
-  return found.parsed as ConfiguredConnector;
 }
 
 export function unknownSpoke(config: Config, spoke: string): ConfigError {
