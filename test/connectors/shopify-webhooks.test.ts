@@ -24,7 +24,7 @@ const check = (changes: Record<string, string> = {}, bytes: Uint8Array = body) =
 test('a genuine webhook is a hint, told apart by its event id', () => {
   expect(check()).toEqual({
     ok: true,
-    eventId: 'event-1',
+    eventId: 'event-1 orders/updated gid://shopify/Order/7',
     topic: 'orders/updated',
     compliance: false,
     hints: [{ object: 'Order', externalId: 'gid://shopify/Order/7', deleted: false }],
@@ -34,10 +34,17 @@ test('a genuine webhook is a hint, told apart by its event id', () => {
 test('F85 a duplicate has the same event id, also where only the older header or none is sent', () => {
   const without = headers();
   delete without['x-shopify-event-id'];
-  expect(verify({ headers: without, body }, secrets, shop)).toMatchObject({ eventId: 'webhook-1' });
+  expect(verify({ headers: without, body }, secrets, shop)).toMatchObject({
+    eventId: 'webhook-1 orders/updated gid://shopify/Order/7',
+  });
   delete without['x-shopify-webhook-id'];
   const first = verify({ headers: without, body }, secrets, shop);
   expect(first).toEqual(verify({ headers: { ...without }, body: Buffer.from(body) }, secrets, shop));
+});
+
+test('one event that announces two topics is no duplicate', () => {
+  const ids = ['orders/create', 'orders/updated'].map((topic) => check({ 'x-shopify-topic': topic }));
+  expect(new Set(ids.map((verdict) => (verdict.ok ? verdict.eventId : ''))).size).toBe(2);
 });
 
 test('the secret before a rotation is still taken', () => {

@@ -11,7 +11,7 @@ export const mutationCost = 10;
 /** Refused before execution above this (`MAX_COST_EXCEEDED`). */
 export const costMax = 1000;
 /** What one request may cost here: room for estimates that are a little low. */
-export const costBudget = 900;
+export const costBudget = 600;
 
 /** `select('variants(first:1).edges.node.price')` is the nested selection of that one scalar. */
 export function select(at: string): Selection {

@@ -37,13 +37,12 @@ export function verify(request: WebhookRequest, secrets: readonly string[], shop
   if (!/^[a-z_]+\/[a-z_]+$/.test(topic)) return { ok: false, reason: 'it names no topic' };
   const payload = parseJson(Buffer.from(body).toString('utf8'));
   if (payload === null) return { ok: false, reason: 'its body is not a JSON object' };
-  return {
-    ok: true,
-    eventId: headers['x-shopify-event-id'] ?? headers['x-shopify-webhook-id'] ?? digest(topic, body),
-    topic,
-    hints: complianceTopics.has(topic) ? [] : hintsOf(topic, payload),
-    compliance: complianceTopics.has(topic),
-  };
+  const compliance = complianceTopics.has(topic);
+  const hints = compliance ? [] : hintsOf(topic, payload);
+  const event = headers['x-shopify-event-id'] ?? headers['x-shopify-webhook-id'] ?? digest(topic, body);
+  // One act of a merchant may announce several topics and records under one event id: only all three tell a duplicate.
+  const eventId = [event, topic, ...hints.map((hint) => hint.externalId)].join(' ');
+  return { ok: true, eventId, topic, hints, compliance };
 }
 
 /** Compares with every secret in constant time, whatever the header holds. */
