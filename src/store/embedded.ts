@@ -111,7 +111,7 @@ async function recall(directory: string, dir: string): Promise<Remembered> {
     throw new Unreachable({
       code: 'embedded_permission',
       message: `${file}: cannot be read (${(error as Error).message})`,
-      hint: 'Start truespoke as the user that made the directory, or point hub.directory elsewhere.',
+      hint: 'Start truespoke as the user that made the directory, or point hub.dataDir elsewhere.',
       cause: error,
     });
   });

@@ -60,7 +60,7 @@ function nativeFolder(): string {
 }
 
 /** npm cannot pack symlinks: the package's install script makes them, and `--ignore-scripts` skips that script. */
-async function linkLibraries(native: string): Promise<void> {
+export async function linkLibraries(native: string): Promise<void> {
   const list = await readFile(path.join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   const links = JSON.parse(list) as readonly { readonly source: string; readonly target: string }[];
   const root = path.dirname(native);

@@ -30,7 +30,7 @@ export async function checkReachable(cluster: Cluster): Promise<void> {
   if (account === undefined) return;
   const places = [
     [cluster.binaries.postgres, 'the Postgres binaries', 'Install truespoke in a folder that user can enter'],
-    [cluster.dir, 'the data directory', 'Set hub.directory to a folder that user can enter'],
+    [cluster.dir, 'the data directory', 'Set hub.dataDir to a folder that user can enter'],
   ] as const;
   for (const [file, what, way] of places) {
     const folder = await blockedFolder(file, account);
@@ -232,7 +232,7 @@ const failures: readonly Failure[] = [
     code: 'embedded_port_in_use',
     pattern: /Address already in use|could not create any TCP\/IP sockets/,
     message: (port) => `port ${port ?? '?'} is used by another program`,
-    hint: 'Choose another hub.port, or leave it out to have a free one chosen.',
+    hint: 'Choose another port for the hub, or leave it out to have a free one chosen.',
   },
   {
     code: 'embedded_disk_full',
@@ -244,14 +244,14 @@ const failures: readonly Failure[] = [
     code: 'embedded_other_version',
     pattern: /database files are incompatible with server|was initialized by PostgreSQL version/,
     message: () => 'the data directory was made by another version of Postgres',
-    hint: 'Use the release of truespoke that made it, or point hub.directory at a new folder and backfill.',
+    hint: 'Use the release of truespoke that made it, or point hub.dataDir at a new folder and backfill.',
     halts: true,
   },
   {
     code: 'embedded_already_running',
     pattern: /lock file "postmaster\.pid" already exists|pre-existing shared memory block/,
     message: () => 'a Postgres server runs on this data directory already',
-    hint: 'Stop the other truespoke, or give this one its own hub.directory.',
+    hint: 'Stop the other truespoke, or give this one its own hub.dataDir.',
   },
   {
     code: 'embedded_library_missing',
@@ -263,6 +263,6 @@ const failures: readonly Failure[] = [
     code: 'embedded_permission',
     pattern: /Permission denied|has wrong ownership|has invalid permissions/,
     message: () => 'the data directory cannot be used by the user that runs Postgres',
-    hint: 'Start truespoke as the user that made the directory, or point hub.directory elsewhere.',
+    hint: 'Start truespoke as the user that made the directory, or point hub.dataDir elsewhere.',
   },
 ];
