@@ -50,6 +50,7 @@ export function compileMapping(sources: readonly MappingSource[], options: Compi
       }
       spokes.set(spokeName(name), compileSpoke(draft, name, spoke, drafts, reporter));
     }
+    checkAuthorities(draft, spokes, reporter);
     const { table, entity } = draft.spec;
     const archives = [...spokes.values()].some((spoke) => spoke.delete === 'archive');
     const adopted =
@@ -261,6 +262,32 @@ function embedsOf(entity: string, name: string, spec: SpokeSpec, drafts: Drafts)
     children.push({ child: other.object.slice(spec.object.length + 1), entity: entityName(draft.spec.entity) });
   }
   return children;
+}
+
+/** An authority that never shows the field would silently lose every conflict to itself. */
+function checkAuthorities(draft: Draft, spokes: ReadonlyMap<SpokeName, SpokeMapping>, reporter: Reporter): void {
+  for (const field of draft.fields.values()) {
+    if (field.policy.kind !== 'authority' || field.policy.of === 'hub') continue;
+    const spoke = spokes.get(field.policy.of);
+    if (
+      spoke === undefined ||
+      (draft.spec.spokes[spoke.spoke]?.fields[field.name] !== undefined && speaks(spoke, field))
+    )
+      continue;
+    const message = `'${spoke.spoke}' is the authority for '${field.name}', but the field does not come in from there`;
+    reporter.add(
+      draft.source,
+      ['fields', field.name, 'authority'],
+      message,
+      `map it in ${spoke.spoke}, or name another authority`,
+    );
+  }
+}
+
+/** A field that could not be compiled has been told already. */
+function speaks(spoke: SpokeMapping, field: HubField): boolean {
+  const mapping = spoke.fields.find((candidate) => candidate.field.name === field.name);
+  return mapping === undefined || mapping.direction !== 'out';
 }
 
 /** An id can be translated only where the entity pointed to is mapped as well. */

@@ -150,6 +150,14 @@ describe('contradictions', () => {
       /'crmm' is not a spoke of this mapping\n {4}did you mean 'crm'/,
     ],
     [
+      'an authority that never shows the field',
+      one(
+        '{ a: { authority: crm }, b: { authority: crm } }',
+        '{ object: C, fields: { b: { remote: X, direction: out } } }',
+      ),
+      /'crm' is the authority for 'a', but[^]*'crm' is the authority for 'b', but/,
+    ],
+    [
       'union of a text',
       one('{ a: { type: text, policy: union } }', '{ object: C, fields: {} }'),
       /union belongs to list/,
