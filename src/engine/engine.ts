@@ -48,6 +48,8 @@ export interface EngineOptions {
   readonly version: string;
   readonly roles: readonly EngineRole[];
   readonly pollMs: number;
+  /** Cron in UTC; null = only on command. */
+  readonly reconcileCron: string | null;
   readonly catalogueMs: number;
   readonly retentionMs: number;
   readonly webhookBase: string | null;
@@ -192,6 +194,7 @@ class RunningEngine implements Engine {
             connect: { ...context, http: options.http, signal },
             schedule: { pollMs: options.pollMs },
             outbound: limits.outbound,
+            reconcileCron: options.reconcileCron,
             roles,
             webhookBase: options.webhookBase,
             webhookCheckMs: 60_000,

@@ -63,13 +63,16 @@ export class Bell {
     this.waiting?.();
   }
 
-  async wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  /** True when it was rung, false when the time was up. */
+  async wait(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
     if (!this.rung) {
       const over = new AbortController();
       this.waiting = () => over.abort();
       await clock.sleep(ms, AbortSignal.any([signal, over.signal]));
       this.waiting = null;
     }
+    const { rung } = this;
     this.rung = false;
+    return rung;
   }
 }

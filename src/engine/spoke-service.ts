@@ -17,6 +17,7 @@ import {
 import type { EngineContext, LiveSpoke } from './context.js';
 import { listenSpoke, pollSpoke, workInbox, type InboundSchedule } from './inbound-service.js';
 import { deliverSpoke } from './outbound-service.js';
+import { reconcileSpoke } from './schedule.js';
 import { supervise, type Service } from './service.js';
 
 export interface SpokeServiceSetup {
@@ -24,6 +25,7 @@ export interface SpokeServiceSetup {
   readonly connect: ConnectDeps;
   readonly schedule: InboundSchedule;
   readonly outbound: OutboundLimits;
+  readonly reconcileCron: string | null;
   readonly roles: ReadonlySet<string>;
   /** Where the world reaches our webhooks, without a trailing slash; null = webhooks are not asked for. */
   readonly webhookBase: string | null;
@@ -100,6 +102,9 @@ async function runServices(
     if (live.spoke.webhooks !== undefined && setup.webhookBase !== null) {
       services.push(named('webhooks', (stop) => keepWebhooks(context, setup, live, stop)));
     }
+  }
+  if (setup.roles.has('reconcile')) {
+    services.push(named('reconcile', (stop) => reconcileSpoke(context, live, setup.reconcileCron, stop)));
   }
   if (setup.roles.has('outbound')) {
     const deps = {

@@ -1,5 +1,6 @@
 // The wheel turns: two spokes and the hub, with the real engine.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { RemoteFields, RemoteValue } from '../../src/model/record.js';
 import { openWheel, type Wheel } from '../support/wheel.js';
 
 const person = `
@@ -22,9 +23,13 @@ spokes:
 const spokes = {
   left: { objects: { Contact: { fields: { Email: {}, Name: {}, Size: { type: 'number' as const } } } } },
   right: {
-    objects: { Client: { fields: { mail: { normalise: ['lowercase'] }, label: {}, weight: { type: 'number' as const } } } },
+    objects: {
+      Client: { fields: { mail: { normalise: ['lowercase'] }, label: {}, weight: { type: 'number' as const } } },
+    },
   },
 };
+
+const fields = (values: Record<string, RemoteValue>): RemoteFields => values as RemoteFields;
 
 let wheel: Wheel;
 beforeEach(async () => {
@@ -34,10 +39,10 @@ afterEach(() => wheel.end());
 
 describe('the wheel', () => {
   test('existing records are matched, linked, and pushed where they lack', async () => {
-    wheel.remote('left').create('Contact', { Email: 'Ann@x.test', Name: 'Ann', Size: 1.5 });
-    wheel.remote('left').create('Contact', { Email: 'bob@x.test', Name: 'Bob', Size: 2 });
-    wheel.remote('right').create('Client', { mail: 'ann@x.test', label: 'Ann', weight: 1.5 });
-    wheel.remote('right').create('Client', { mail: 'cy@x.test', label: 'Cy', weight: 3 });
+    wheel.remote('left').create('Contact', fields({ Email: 'Ann@x.test', Name: 'Ann', Size: 1.5 }));
+    wheel.remote('left').create('Contact', fields({ Email: 'bob@x.test', Name: 'Bob', Size: 2 }));
+    wheel.remote('right').create('Client', fields({ mail: 'ann@x.test', label: 'Ann', weight: 1.5 }));
+    wheel.remote('right').create('Client', fields({ mail: 'cy@x.test', label: 'Cy', weight: 3 }));
     wheel.start();
     await wheel.settled();
     expect(await wheel.sql('select lower(email) as email, name, size::text from hub.person order by 1')).toEqual([
@@ -45,8 +50,18 @@ describe('the wheel', () => {
       { email: 'bob@x.test', name: 'Bob', size: '2.00' },
       { email: 'cy@x.test', name: 'Cy', size: '3.00' },
     ]);
-    expect(wheel.remote('left').list('Contact').map((row) => row.fields['Name' as never])).toEqual(['Ann', 'Bob', 'Cy']);
-    expect(wheel.remote('right').list('Client').map((row) => row.fields['label' as never])).toEqual(['Ann', 'Cy', 'Bob']);
+    expect(
+      wheel
+        .remote('left')
+        .list('Contact')
+        .map((row) => row.fields['Name' as never]),
+    ).toEqual(['Ann', 'Bob', 'Cy']);
+    expect(
+      wheel
+        .remote('right')
+        .list('Client')
+        .map((row) => row.fields['label' as never]),
+    ).toEqual(['Ann', 'Cy', 'Bob']);
     const [links] = await wheel.sql(`select count(*)::text as n from truespoke.link where state = 'live'`);
     expect(links?.['n']).toBe('6');
   });
@@ -57,16 +72,19 @@ describe('the wheel', () => {
     await wheel.sql(`insert into hub.person (email, name, size) values ('dee@x.test', 'Dee', 7)`);
     const left = await wheel.until(() => wheel.remote('left').list('Contact')[0]);
     await wheel.until(() => wheel.remote('right').list('Client')[0]);
-    wheel.remote('left').edit('Contact', left.id, { Name: 'Dee Dee' } as never);
+    wheel.remote('left').edit('Contact', left.id, fields({ Name: 'Dee Dee' }));
     await wheel.until(() => wheel.remote('right').list('Client')[0]?.fields['label' as never] === 'Dee Dee');
     await wheel.settled();
     expect(await wheel.sql('select name from hub.person')).toEqual([{ name: 'Dee Dee' }]);
-    const writes = wheel.remote('right').ledger.filter((entry) => entry.by === 'self').map((entry) => entry.op);
+    const writes = wheel
+      .remote('right')
+      .ledger.filter((entry) => entry.by === 'self')
+      .map((entry) => entry.op);
     expect(writes).toEqual(['create', 'update']);
   });
 
   test('a deletion travels to the hub and the other spoke', async () => {
-    const id = wheel.remote('left').create('Contact', { Email: 'eve@x.test', Name: 'Eve' });
+    const id = wheel.remote('left').create('Contact', fields({ Email: 'eve@x.test', Name: 'Eve' }));
     wheel.start();
     await wheel.until(() => wheel.remote('right').list('Client')[0]);
     await wheel.settled();
@@ -76,7 +94,7 @@ describe('the wheel', () => {
   });
 
   test('idle polls cost no write', async () => {
-    wheel.remote('left').create('Contact', { Email: ' Fay@X.test ', Name: ' Fay ', Size: 1 });
+    wheel.remote('left').create('Contact', fields({ Email: ' Fay@X.test ', Name: ' Fay ', Size: 1 }));
     wheel.start();
     await wheel.settled();
     const before = [wheel.remote('left').ledger.length, wheel.remote('right').ledger.length];

@@ -7,11 +7,18 @@ import { seeded, systemIds } from '../../src/base/random.js';
 import { memoryConnector } from '../../src/connectors/memory/index.js';
 import { parseMemoryConfig, type MemoryConfigInput } from '../../src/connectors/memory/config.js';
 import { MemoryRemote } from '../../src/connectors/memory/remote.js';
-import { createEngine, defaultLimits, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.js';
+import {
+  createEngine,
+  defaultLimits,
+  type Engine,
+  type EngineLimits,
+  type EngineOptions,
+} from '../../src/engine/engine.js';
 import { parseMapping } from '../../src/mapping/load.js';
 import { objectsOf } from '../../src/mapping/selection.js';
 import { spokeName } from '../../src/model/ids.js';
 import { uncounted } from '../../src/model/status.js';
+import type { Queryable } from '../../src/store/pool.js';
 import { testDatabase, type TestDatabase } from './postgres.js';
 
 const noHttp: Http = { request: () => Promise.reject(new Error('no HTTP in this test')) };
@@ -47,7 +54,10 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
   await options.before?.(db);
   const random = seeded(7);
   const remotes = new Map(
-    Object.entries(options.spokes).map(([name, config]) => [name, new MemoryRemote(config, { clock: systemClock, random })]),
+    Object.entries(options.spokes).map(([name, config]) => [
+      name,
+      new MemoryRemote(config, { clock: systemClock, random }),
+    ]),
   );
   const { mapping } = parseMapping(
     options.mappings.map((text, i) => ({ file: `mapping-${i}.yaml`, text })),
@@ -79,6 +89,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       version: 'test',
       roles: ['capture', 'inbound', 'outbound', 'reconcile'],
       pollMs: 100,
+      reconcileCron: null,
       catalogueMs: 60_000,
       retentionMs: 3_600_000,
       webhookBase: null,
@@ -106,7 +117,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       return remote;
     },
     async sql(text, values) {
-      return (await db.pool.query(text, values)).rows;
+      return (await (db.pool as Queryable).query(text, values ?? [])).rows;
     },
     start() {
       stopping = new AbortController();
@@ -146,7 +157,8 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
         const [mark] = await wheel.sql(`select pg_current_wal_insert_lsn()::text as lsn`);
         await wheel.until(
           async () =>
-            (await wheel.sql(`select 1 from truespoke.position where durable_lsn >= $1::pg_lsn`, [mark?.['lsn']])).length > 0,
+            (await wheel.sql(`select 1 from truespoke.position where durable_lsn >= $1::pg_lsn`, [mark?.['lsn']]))
+              .length > 0,
           ms,
         );
         const [row] = await wheel.sql(`

@@ -1,0 +1,287 @@
+// Compares both sides and re-enqueues what differs through the ordinary doors, so that echo and conflict rules exist once.
+// Hub ↔ base is local SQL; base ↔ remote spends the repair lane's share of the API budget and resumes after a crash (F20).
+import type { Clock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import type { Ids } from '../base/random.js';
+import { must } from '../base/assert.js';
+import type { Spoke } from '../connectors/connector.js';
+import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
+import { ownMappings, selectionOf } from '../mapping/selection.js';
+import type { EntityName, ExternalId, SpokeName } from '../model/ids.js';
+import type { Link } from '../model/link.js';
+import { lane, markDirty, type Dirty } from '../store/deliveries.js';
+import {
+  closeDrift,
+  compareHub,
+  explained,
+  openRun,
+  pageLinks,
+  saveDrift,
+  saveRun,
+  startRun,
+  type DriftRow,
+  type LocalDrift,
+} from '../store/drift.js';
+import { storeEvents, type InboxEvent } from '../store/inbox.js';
+import { linksByExternal } from '../store/links.js';
+import { transaction, type Pool, type Tx } from '../store/pool.js';
+import { readRows, type HubTable } from '../store/hub.js';
+import { classify, type Classified } from './classify.js';
+
+export interface SweepDeps {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly mapping: Mapping;
+  readonly tables: ReadonlyMap<EntityName, HubTable>;
+  readonly onProgress?: (progress: SweepReport) => void;
+}
+
+/** One feed's outcome. */
+export interface SweepReport {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+  /** Records compared with the spoke. */
+  readonly compared: number;
+  /** Differences with nothing to explain them. */
+  readonly drifted: number;
+  /** Earlier differences that are gone now. */
+  readonly repaired: number;
+  /** Records of the spoke that no link knows, of a complete listing. */
+  readonly unseen: number;
+}
+
+const localRowsMax = 10_000;
+
+/** Sweeps every entity of one spoke, parents first. */
+export async function sweep(
+  deps: SweepDeps,
+  name: SpokeName,
+  spoke: Spoke,
+  signal: AbortSignal,
+): Promise<readonly SweepReport[]> {
+  const reports: SweepReport[] = [];
+  for (const mapping of ownMappings(deps.mapping, name)) {
+    if (signal.aborted) break;
+    const feedSweep = new FeedSweep(deps, mapping, spoke, signal);
+    const report = await feedSweep.run();
+    deps.onProgress?.(report);
+    reports.push(report);
+  }
+  return reports;
+}
+
+class FeedSweep {
+  private readonly feed: { readonly spoke: SpokeName; readonly entity: EntityName };
+  private compared = 0;
+  private drifted = 0;
+  private repaired = 0;
+  private unseen = 0;
+
+  constructor(
+    private readonly deps: SweepDeps,
+    private readonly mapping: SpokeMapping,
+    private readonly spoke: Spoke,
+    private readonly signal: AbortSignal,
+  ) {
+    this.feed = { spoke: mapping.spoke, entity: mapping.entity };
+  }
+
+  async run(): Promise<SweepReport> {
+    if (this.mapping.direction !== 'in') await this.compareLocally();
+    await this.compareRemote();
+    if (this.mapping.direction !== 'out') await this.findUnseen();
+    const { compared, drifted, repaired, unseen } = this;
+    return { ...this.feed, compared, drifted, repaired, unseen };
+  }
+
+  private async compareLocally(): Promise<void> {
+    const { pool, clock } = this.deps;
+    const table = must(this.deps.tables.get(this.mapping.entity), this.mapping.entity);
+    const found = await this.wanted(table, await compareHub(pool, table, this.mapping, localRowsMax));
+    const run = await startRun(pool, this.feed, 'hub', clock.now());
+    await transaction(pool, async (tx) => {
+      const rows = found.map((one): DriftRow => ({
+        ...this.feed,
+        hubId: one.hubId,
+        externalId: null,
+        field: null,
+        class: one.class,
+        action: 'push',
+        base: null,
+        remote: null,
+      }));
+      await saveDrift(tx, run, rows, clock.now());
+      // A deletion that was not captured is pushed like any other: the diff asks the mapping's policy.
+      await markDirty(
+        tx,
+        found.map((one) => this.dirty(one.hubId, null)),
+      );
+      await saveRun(tx, run, { compared: 0, drifted: found.length, lastKey: null, finishedAtMs: clock.now() });
+    });
+    this.drifted += found.length;
+  }
+
+  /** A row that does not belong in this spoke (`when`) is not missing there. */
+  private async wanted(table: HubTable, found: readonly LocalDrift[]): Promise<readonly LocalDrift[]> {
+    const absent = found.filter((one) => one.class === 'not_created').map((one) => one.hubId);
+    const rows = await readRows(this.deps.pool, table, absent, { lock: false });
+    return found.filter((one) => one.class !== 'not_created' || this.mapping.wants(rows.get(one.hubId)?.fields ?? {}));
+  }
+
+  private dirty(hubId: Link['hubId'], observed: Dirty['observed']): Dirty {
+    return {
+      ...this.feed,
+      hubId,
+      lane: lane.repair,
+      atMs: this.deps.clock.now(),
+      lsn: null,
+      trace: 'reconcile',
+      observed: observed ?? null,
+    };
+  }
+
+  private async compareRemote(): Promise<void> {
+    const { pool, clock } = this.deps;
+    const open = await openRun(pool, this.feed);
+    const run = open?.id ?? (await startRun(pool, this.feed, 'remote', clock.now()));
+    let after = open?.lastKey ?? null;
+    const rows = Math.max(1, this.spoke.capabilities.fetchBatch);
+    while (!this.signal.aborted) {
+      const links = await pageLinks(pool, this.feed, after, rows);
+      const last = links.at(-1);
+      if (last === undefined) {
+        await saveRun(pool, run, { compared: 0, drifted: 0, lastKey: null, finishedAtMs: clock.now() });
+        return;
+      }
+      await this.comparePage(run, links);
+      after = last.externalId;
+    }
+  }
+
+  private async comparePage(run: string, links: readonly Link[]): Promise<void> {
+    const { pool, mapping: whole } = this.deps;
+    const ids = links.map((link) => link.externalId);
+    const fields = selectionOf(whole, this.mapping.spoke, this.mapping.object);
+    const found = await this.spoke.fetch(this.mapping.object, ids, fields, { lane: 'repair', signal: this.signal });
+    const records = new Map(found.map((record) => [record.externalId, record]));
+    // Links and what is under way are read after the remote: a change in between must not look like drift.
+    const fresh = await linksByExternal(pool, this.feed, ids);
+    const busy = await explained(pool, this.feed, links);
+    const drift: DriftRow[] = [];
+    const dirty: Dirty[] = [];
+    const hints: InboxEvent[] = [];
+    const agreed: Link[] = [];
+    for (const before of links) {
+      const link = fresh.get(before.externalId);
+      // Moved on while we looked: the next sweep compares it.
+      if (link?.state !== 'live' || link.version !== before.version) continue;
+      const record = records.get(link.externalId) ?? null;
+      const verdict = classify({ mapping: this.mapping, link, record, explained: busy.has(link.hubId) });
+      if (verdict.kind === 'agrees') agreed.push(link);
+      else this.collect(verdict, link, { drift, dirty, hints });
+    }
+    await transaction(pool, (tx) => this.savePage(tx, run, links, { drift, dirty, hints, agreed }));
+    this.compared += links.length;
+    this.drifted += new Set(drift.map((row) => row.externalId)).size;
+  }
+
+  private collect(
+    verdict: Classified,
+    link: Link,
+    into: { drift: DriftRow[]; dirty: Dirty[]; hints: InboxEvent[] },
+  ): void {
+    const row = (field: string | null, kind: string, action: string, base: unknown, remote: unknown): DriftRow => ({
+      ...this.feed,
+      hubId: link.hubId,
+      externalId: link.externalId,
+      field,
+      class: kind,
+      action,
+      base,
+      remote,
+    });
+    switch (verdict.kind) {
+      case 'damaged':
+        for (const [field, shown] of Object.entries(verdict.shown)) {
+          const agreedOn = link.base[field as keyof typeof link.base]?.remote ?? null;
+          into.drift.push(row(field, 'damaged', 'push', agreedOn, shown));
+        }
+        into.dirty.push(this.dirty(link.hubId, verdict.shown));
+        break;
+      case 'missed':
+        for (const field of verdict.fields)
+          into.drift.push(row(field, 'missed_change', 'fetch', link.base[field]?.remote ?? null, null));
+        into.hints.push(this.hint(link.externalId));
+        break;
+      case 'gone':
+        into.drift.push(row(null, 'missing_at_spoke', 'fetch', null, null));
+        into.hints.push(this.hint(link.externalId));
+        break;
+      case 'explained':
+      case 'agrees':
+        break;
+      default:
+        verdict satisfies never;
+    }
+  }
+
+  private hint(id: ExternalId): InboxEvent {
+    return {
+      eventId: `reconcile:${this.mapping.object}:${id}:${this.deps.ids.uuid()}`,
+      topic: 'reconcile',
+      object: this.mapping.object,
+      externalId: id,
+      deleted: false,
+      compliance: false,
+      body: null,
+      notBeforeMs: null,
+    };
+  }
+
+  private async savePage(
+    tx: Tx,
+    run: string,
+    links: readonly Link[],
+    page: {
+      drift: readonly DriftRow[];
+      dirty: readonly Dirty[];
+      hints: readonly InboxEvent[];
+      agreed: readonly Link[];
+    },
+  ): Promise<void> {
+    const nowMs = this.deps.clock.now();
+    await saveDrift(tx, run, page.drift, nowMs);
+    await markDirty(tx, page.dirty);
+    await storeEvents(tx, this.feed.spoke, page.hints, nowMs);
+    const hubIds = page.agreed.map((link) => link.hubId);
+    this.repaired += await closeDrift(
+      tx,
+      this.feed,
+      { hubIds, externalIds: page.agreed.map((link) => link.externalId) },
+      nowMs,
+    );
+    const lastKey = links.at(-1)?.externalId ?? null;
+    await saveRun(tx, run, { compared: links.length, drifted: page.drift.length, lastKey, finishedAtMs: null });
+  }
+
+  /** Records of the spoke that no link and no open question knows. */
+  private async findUnseen(): Promise<void> {
+    const { pool, clock } = this.deps;
+    for await (const page of this.spoke.inventory(this.mapping.object, { lane: 'repair', signal: this.signal })) {
+      if (this.signal.aborted) return;
+      const ids = page.entries.map((entry) => entry.externalId);
+      const links = await linksByExternal(pool, this.feed, ids);
+      const unknown = ids.filter((id) => !links.has(id));
+      // Scope (`where`) is for inbound to judge: a record that is none of ours costs one fetch a sweep.
+      await storeEvents(
+        pool,
+        this.feed.spoke,
+        unknown.map((id) => this.hint(id)),
+        clock.now(),
+      );
+      this.unseen += unknown.length;
+    }
+  }
+}

@@ -1,0 +1,223 @@
+// Owns truespoke.reconcile_run and truespoke.drift, and the local comparison of hub rows with their bases: one statement a feed.
+import { externalId, hubId, type EntityName, type ExternalId, type HubId, type SpokeName } from '../model/ids.js';
+import type { Link } from '../model/link.js';
+import type { SpokeMapping } from '../mapping/mapping.js';
+import type { HubTable } from './hub.js';
+import { quoteText } from './identifier.js';
+import { linksByExternal } from './links.js';
+import type { Queryable, Tx } from './pool.js';
+
+interface Feed {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+}
+
+export interface DriftRow extends Feed {
+  readonly hubId: HubId | null;
+  readonly externalId: ExternalId | null;
+  readonly field: string | null;
+  readonly class: string;
+  readonly action: string;
+  readonly base: unknown;
+  readonly remote: unknown;
+}
+
+export async function startRun(db: Queryable, feed: Feed, kind: 'hub' | 'remote', atMs: number): Promise<string> {
+  const { rows } = await db.query(
+    `insert into truespoke.reconcile_run (spoke, entity, kind, started_at) values ($1, $2, $3, $4::timestamptz) returning id`,
+    [feed.spoke, feed.entity, kind, new Date(atMs).toISOString()],
+  );
+  return rows[0]?.['id'] ?? '';
+}
+
+/** An unfinished remote run of this feed, for going on after a crash (F20). */
+export async function openRun(
+  db: Queryable,
+  feed: Feed,
+): Promise<{ readonly id: string; readonly lastKey: string | null } | null> {
+  const { rows } = await db.query(
+    `select id, last_key from truespoke.reconcile_run
+      where spoke = $1 and entity = $2 and kind = 'remote' and finished_at is null and last_key is not null
+      order by id desc limit 1`,
+    [feed.spoke, feed.entity],
+  );
+  const [row] = rows;
+  return row === undefined ? null : { id: row['id'] ?? '', lastKey: row['last_key'] ?? null };
+}
+
+export interface RunProgress {
+  readonly compared: number;
+  readonly drifted: number;
+  readonly lastKey: string | null;
+  readonly finishedAtMs: number | null;
+}
+
+export async function saveRun(tx: Queryable, id: string, progress: RunProgress): Promise<void> {
+  await tx.query(
+    `update truespoke.reconcile_run set compared = compared + $2, drifted = drifted + $3, last_key = coalesce($4, last_key),
+            finished_at = $5::timestamptz where id = $1`,
+    [
+      id,
+      progress.compared,
+      progress.drifted,
+      progress.lastKey,
+      progress.finishedAtMs === null ? null : new Date(progress.finishedAtMs).toISOString(),
+    ],
+  );
+}
+
+/** Records what differs; what is open already stays one row. */
+export async function saveDrift(tx: Tx, run: string, rows: readonly DriftRow[], atMs: number): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query(
+    `insert into truespoke.drift (run, spoke, entity, hub_id, external_id, field, class, base, remote, found_at, action, state)
+     select $1::bigint, d.spoke, d.entity, d.hub_id, d.external_id, d.field, d.class, d.base::jsonb, d.remote::jsonb,
+            $11::timestamptz, d.action, 'open'
+       from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+              as d (spoke, entity, hub_id, external_id, field, class, base, remote, action)
+     on conflict (spoke, entity, coalesce(hub_id, ''), coalesce(external_id, ''), coalesce(field, '')) where state = 'open'
+     do update set run = excluded.run, class = excluded.class, remote = excluded.remote, action = excluded.action`,
+    [
+      run,
+      rows.map((row) => row.spoke),
+      rows.map((row) => row.entity),
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.externalId),
+      rows.map((row) => row.field),
+      rows.map((row) => row.class),
+      rows.map((row) => JSON.stringify(row.base ?? null)),
+      rows.map((row) => JSON.stringify(row.remote ?? null)),
+      rows.map((row) => row.action),
+      new Date(atMs).toISOString(),
+    ],
+  );
+}
+
+/** These records were compared and agree: what was open about them is repaired. Returns how many. */
+export async function closeDrift(
+  tx: Queryable,
+  feed: Feed,
+  agreed: { readonly hubIds: readonly HubId[]; readonly externalIds: readonly ExternalId[] },
+  atMs: number,
+): Promise<number> {
+  const { rowCount } = await tx.query(
+    `update truespoke.drift set state = 'repaired', repaired_at = $5::timestamptz
+      where state = 'open' and spoke = $1 and entity = $2
+        and (hub_id = any($3::text[]) or (hub_id is null and external_id = any($4::text[])))`,
+    [feed.spoke, feed.entity, agreed.hubIds, agreed.externalIds, new Date(atMs).toISOString()],
+  );
+  return rowCount ?? 0;
+}
+
+/** Live links in external-id order, a page at a time. */
+export async function pageLinks(
+  db: Queryable,
+  feed: Feed,
+  after: string | null,
+  rows: number,
+): Promise<readonly Link[]> {
+  const result = await db.query(
+    `select external_id from truespoke.link
+      where spoke = $1 and entity = $2 and state = 'live' and ($3::text is null or external_id > $3) order by external_id limit $4`,
+    [feed.spoke, feed.entity, after, rows],
+  );
+  const ids = result.rows.map((row) => externalId(row['external_id'] ?? ''));
+  const links = await linksByExternal(db, feed, ids);
+  return ids.map((id) => links.get(id)).filter((link) => link !== undefined);
+}
+
+/** Records with something on its way, parked, under review or in conflict: what differs about them is explained. */
+export async function explained(db: Queryable, feed: Feed, links: readonly Link[]): Promise<ReadonlySet<string>> {
+  const { rows } = await db.query(
+    `select d.hub_id from truespoke.delivery d where d.spoke = $1 and d.entity = $2 and d.hub_id = any($3::text[])
+      union select p.key from truespoke.parked p where p.spoke = $1 and p.entity = $2 and p.direction = 'out'
+             and p.state in ('open', 'waiting') and p.key = any($3::text[])
+      union select l.hub_id from truespoke.parked p
+              join truespoke.link l on l.spoke = p.spoke and l.entity = p.entity and l.external_id = p.key
+             where p.spoke = $1 and p.entity = $2 and p.direction = 'in' and p.state in ('open', 'waiting')
+               and l.hub_id = any($3::text[])
+      union select c.hub_id from truespoke.conflict c
+             where c.spoke = $1 and c.entity = $2 and c.state = 'open' and c.hub_id = any($3::text[])`,
+    [feed.spoke, feed.entity, links.map((link) => link.hubId)],
+  );
+  return new Set(rows.map((row) => row['hub_id'] ?? ''));
+}
+
+export interface LocalDrift {
+  readonly hubId: HubId;
+  readonly class: 'not_captured' | 'not_created' | 'deletion_not_captured';
+}
+
+/**
+ * Hub ↔ base: rows whose mapped fields differ from what was agreed, rows that the spoke lacks, links whose row is gone; with
+ * nothing under way that explains it.
+ */
+export async function compareHub(
+  db: Queryable,
+  table: HubTable,
+  mapping: SpokeMapping,
+  rowsMax: number,
+): Promise<readonly LocalDrift[]> {
+  const out = new Set(mapping.fields.filter((field) => field.direction !== 'in').map((field) => field.field.name));
+  const differs = table.columns
+    .filter((column) => out.has(column.field.name))
+    .map(({ field, sql }) => {
+      const key = quoteText(field.name);
+      return `(l.base_hub ? ${key} and t.${sql}::text is distinct from l.base_hub ->> ${key})`;
+    });
+  const alive = table.archives ? 't.deleted_at is null' : 'true';
+  const unexplained = (id: string): string =>
+    `not exists (select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = $2 and d.hub_id = ${id})
+     and not exists (select 1 from truespoke.parked p where p.spoke = $1 and p.entity = $2 and p.direction = 'out'
+                        and p.state in ('open', 'waiting') and p.key = ${id})
+     and not exists (select 1 from truespoke.conflict c where c.spoke = $1 and c.entity = $2 and c.state = 'open' and c.hub_id = ${id})`;
+  const id = `t.${table.id.sql}::text`;
+  const { rows } = await db.query(
+    `select * from (
+       select ${id} as hub_id, 'not_captured' as class from ${table.sql} t
+         join truespoke.link l on l.spoke = $1 and l.entity = $2 and l.hub_id = ${id} and l.state = 'live'
+        where ${alive} and (${differs.join(' or ') || 'false'}) and ${unexplained(id)}
+       union all
+       select ${id}, 'not_created' from ${table.sql} t
+        where ${alive} and ${mapping.create ? 'true' : 'false'} and ${unexplained(id)}
+          and not exists (select 1 from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = ${id})
+       union all
+       select l.hub_id, 'deletion_not_captured' from truespoke.link l
+        where l.spoke = $1 and l.entity = $2 and l.state = 'live' and ${unexplained('l.hub_id')}
+          and not exists (select 1 from ${table.sql} t where ${id} = l.hub_id)) found
+      order by hub_id limit $3`,
+    [mapping.spoke, mapping.entity, rowsMax],
+  );
+  return rows.map((row) => ({ hubId: hubId(row['hub_id'] ?? ''), class: row['class'] as LocalDrift['class'] }));
+}
+
+export interface DriftView extends DriftRow {
+  readonly foundAt: string;
+  readonly state: string;
+  readonly repairedAt: string | null;
+}
+
+export async function listDrift(
+  db: Queryable,
+  filter: { readonly state?: string | undefined; readonly limit: number },
+): Promise<readonly DriftView[]> {
+  const { rows } = await db.query(
+    `select spoke, entity, hub_id, external_id, field, class, action, base, remote, found_at, state, repaired_at
+       from truespoke.drift where $1::text is null or state = $1 order by id desc limit $2`,
+    [filter.state ?? null, filter.limit],
+  );
+  return rows.map((row) => ({
+    spoke: row['spoke'] as SpokeName,
+    entity: row['entity'] as EntityName,
+    hubId: row['hub_id'] as HubId | null,
+    externalId: row['external_id'] as ExternalId | null,
+    field: row['field'] ?? null,
+    class: row['class'] ?? '',
+    action: row['action'] ?? '',
+    base: JSON.parse(row['base'] ?? 'null') as unknown,
+    remote: JSON.parse(row['remote'] ?? 'null') as unknown,
+    foundAt: row['found_at'] ?? '',
+    state: row['state'] ?? '',
+    repairedAt: row['repaired_at'] ?? null,
+  }));
+}
