@@ -2,13 +2,15 @@
 // good, hidden edits. Each action checks its own body.
 import { ControlError, record } from '../control.js';
 import type { App } from './app.js';
-import { conditionOf, rewriteOf, type PlainCondition, type Rewriting } from './rules.js';
+import { conditionOf, rewriteOf, type PlainCondition, type Rewriting, type Rules } from './rules.js';
 
 type Action = (body: unknown) => unknown;
 
 export function actionsOf(app: App): Readonly<Record<string, Action>> {
-  const { org, auth, limits } = app;
-  const { rules } = org;
+  return { ...ruleActions(app.org.rules), ...sessionActions(app), ...recordActions(app), ...eventActions(app) };
+}
+
+function ruleActions(rules: Rules): Readonly<Record<string, Action>> {
   return {
     'rules/validation': named('rules/validation', (id, object, body) => {
       const rejects = conditionOf(body['when'] as PlainCondition);
@@ -44,6 +46,11 @@ export function actionsOf(app: App): Readonly<Record<string, Action>> {
       rules.staleReads.put({ id, object, ms: number(body, 'ms') ?? 1000 });
     }),
     'rules/clear': () => rules.clear(),
+  };
+}
+
+function sessionActions({ auth, limits }: App): Readonly<Record<string, Action>> {
+  return {
     'sessions/revoke': (body) => {
       const what = body === undefined ? 'access' : optional(record(body, 'sessions/revoke'), 'what');
       auth.revokeAll(what === 'refresh' || what === 'all' ? what : 'access');
@@ -61,6 +68,11 @@ export function actionsOf(app: App): Readonly<Record<string, Action>> {
       const given = record(body, 'limits');
       limits.set({ max: number(given, 'max'), spent: number(given, 'spent') });
     },
+  };
+}
+
+function recordActions({ org }: App): Readonly<Record<string, Action>> {
+  return {
     merge: async (body) => {
       const given = record(body, 'merge');
       await org.merge(text(given, 'object'), text(given, 'master'), [text(given, 'loser')], optional(given, 'actor'));
@@ -69,18 +81,23 @@ export function actionsOf(app: App): Readonly<Record<string, Action>> {
       const given = record(body, 'purge');
       await org.purge(text(given, 'object'), text(given, 'id'), optional(given, 'actor'));
     },
-    'events/gap': (body) => {
-      const given = record(body, 'events/gap');
-      const ids = Array.isArray(given['ids']) ? given['ids'].map(String) : [];
-      app.events.gap(text(given, 'object'), ids, optional(given, 'changeType') ?? 'GAP_UPDATE');
-    },
-    'events/expire': () => app.events.expire(),
-    'events/mute': (body) => app.events.mute(record(body, 'events/mute')['muted'] === true),
-    'events/drop-clients': () => app.cometd.dropClients(),
     damage: (body) => {
       const given = record(body, 'damage');
       org.damage(text(given, 'object'), text(given, 'id'), record(given['fields'], 'damage fields'));
     },
+  };
+}
+
+function eventActions({ events, cometd }: App): Readonly<Record<string, Action>> {
+  return {
+    'events/gap': (body) => {
+      const given = record(body, 'events/gap');
+      const ids = Array.isArray(given['ids']) ? given['ids'].map(String) : [];
+      events.gap(text(given, 'object'), ids, optional(given, 'changeType') ?? 'GAP_UPDATE');
+    },
+    'events/expire': () => events.expire(),
+    'events/mute': (body) => events.mute(record(body, 'events/mute')['muted'] === true),
+    'events/drop-clients': () => cometd.dropClients(),
   };
 }
 

@@ -13,7 +13,11 @@ export interface Match {
 export class Router {
   private readonly routes: readonly { readonly route: Route; readonly segments: readonly string[] }[];
 
-  constructor(routes: readonly Route[]) {
+  constructor(
+    /** The object's name as the catalogue writes it; paths may use any case. */
+    private readonly canonical: (object: string) => string,
+    routes: readonly Route[],
+  ) {
     this.routes = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }));
   }
 
@@ -28,7 +32,7 @@ export class Router {
         allowed.push(route.method);
         continue;
       }
-      const label = `${method} ${route.pattern.replace(':object', params['object'] ?? ':object')}`;
+      const label = `${method} ${route.pattern.replace(':object', this.canonical(params['object'] ?? ':object'))}`;
       return { route, params, label };
     }
     if (allowed.length === 0) throw notFound();
