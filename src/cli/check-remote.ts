@@ -8,11 +8,11 @@ import { openSpoke, type ConnectDeps, type SpokeSetup } from '../engine/connect.
 import { checkAgainst } from '../mapping/check-remote.js';
 import { objectsOf } from '../mapping/selection.js';
 import { uncounted } from '../model/status.js';
-import { noHttp, spokeSetups } from './engine.js';
 import { withMigratedHub } from './hub.js';
 import type { Io } from './io.js';
 import type { Project } from './project.js';
 import { errorView, type ErrorView } from './render.js';
+import { noHttp, spokeSetup } from './spokes.js';
 
 export interface SpokeAnswer {
   readonly name: string;
@@ -32,21 +32,17 @@ export interface RemoteAnswer {
 export async function checkRemote({ config, mappings }: Project, io: Io): Promise<RemoteAnswer> {
   return withMigratedHub(config, io, 'check', async ({ pool }) => {
     const enabled = [...config.spokes.values()].filter((spoke) => spoke.enabled);
-    const { setups, close } = spokeSetups(enabled, uncounted, io);
+    const setups = enabled.map((spoke) => spokeSetup(spoke, uncounted, io));
     const { clock, signal } = io;
     const { mapping } = mappings;
     const deps = { pool, clock, signal, random: systemRandom, log: silentLog, http: noHttp, mapping };
-    try {
-      const asked = await Promise.all(setups.map((setup) => ask(deps, setup)));
-      const schemas = new Map(
-        asked.flatMap(({ answer, schema }) => (schema === null ? [] : [[answer.name, schema] as const])),
-      );
-      const { problems, warnings } = checkAgainst(mapping, schemas, (entity, path) => mappings.place(entity, path));
-      if (problems.length > 0) throw new Problems(problems, 'remote_not_as_mapped');
-      return { spokes: asked.map(({ answer }) => answer), warnings };
-    } finally {
-      await close();
-    }
+    const asked = await Promise.all(setups.map((setup) => ask(deps, setup)));
+    const schemas = new Map(
+      asked.flatMap(({ answer, schema }) => (schema === null ? [] : [[answer.name, schema] as const])),
+    );
+    const { problems, warnings } = checkAgainst(mapping, schemas, (entity, path) => mappings.place(entity, path));
+    if (problems.length > 0) throw new Problems(problems, 'remote_not_as_mapped');
+    return { spokes: asked.map(({ answer }) => answer), warnings };
   });
 }
 

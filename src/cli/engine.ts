@@ -1,20 +1,24 @@
-// Owns building the engine from a project: the one place where configuration, hub, spokes and ports meet.
+// Owns building the engine from a project: the one place where configuration, hub, spokes and ports meet. Everything that this
+// makes, `close` ends.
+import { prettyFactory } from 'pino-pretty';
+import { createLog, silentLog, type Log } from '../base/log.js';
 import { systemIds, systemRandom } from '../base/random.js';
-import type { Log } from '../base/log.js';
+import type { Config } from '../config/config.js';
+import { createMetrics, type Metrics } from '../console/metrics.js';
 import { allRoles, createEngine, type Engine, type EngineRole } from '../engine/engine.js';
 import type { Counters } from '../model/status.js';
-import type { OpenHub } from './hub.js';
+import { openHub, type OpenHub } from './hub.js';
 import type { Io } from './io.js';
 import { migrationsFolder, version } from './package-files.js';
 import type { Project } from './project.js';
-import { spokeSetup } from './spokes.js';
+import { noHttp, spokeSetup } from './spokes.js';
 
 export interface BuildOptions {
   readonly project: Project;
   readonly hub: OpenHub;
   readonly log: Log;
   readonly counters: Counters;
-  readonly roles?: readonly EngineRole[];
+  readonly roles?: readonly EngineRole[] | undefined;
   readonly webhookBase: string | null;
 }
 
@@ -29,13 +33,14 @@ export function buildEngine(options: BuildOptions, io: Io): Engine {
       serverVersion: serverVersion(hub.facts.versionNumber),
       poolSize: config.hub.poolSize,
     },
-    spokes: spokes.map((spoke) => spokeSetup(spoke, { config, pool: hub.pool, log, counters }, io)),
+    spokes: spokes.map((spoke) => spokeSetup(spoke, counters, io)),
     mapping: mappings.mapping,
     migrations: migrationsFolder,
     clock: io.clock,
     random: systemRandom,
     ids: systemIds(io.clock),
     log,
+    http: noHttp,
     counters,
     version: version(),
     roles: options.roles ?? allRoles,
@@ -46,6 +51,48 @@ export function buildEngine(options: BuildOptions, io: Io): Engine {
     webhookBase: options.webhookBase,
     crashpoint: crashpoint(io.env['TRUESPOKE_CRASH']),
   });
+}
+
+export interface OpenEngine {
+  readonly engine: Engine;
+  readonly hub: OpenHub;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  close(): Promise<void>;
+}
+
+export interface OpenEngineOptions {
+  readonly roles?: readonly EngineRole[] | undefined;
+  /** Who reads the log on stderr. */
+  readonly log: 'nobody' | 'people' | 'programs';
+}
+
+/** Hub, metrics, log and engine of a project. Opening makes no call to a spoke. */
+export async function openEngine(project: Project, options: OpenEngineOptions, io: Io): Promise<OpenEngine> {
+  const log = logFor(project.config, options.log, io);
+  const metrics = createMetrics();
+  const hub = await openHub(project.config, io, 'command');
+  const webhookBase = project.config.server.publicUrl?.replace(/\/+$/, '') ?? null;
+  const { counters } = metrics;
+  const engine = buildEngine({ project, hub, log, counters, roles: options.roles, webhookBase }, io);
+  const close = async (): Promise<void> => {
+    await engine.close();
+    await hub.close();
+  };
+  return { engine, hub, metrics, log, close };
+}
+
+function logFor(config: Config, readers: OpenEngineOptions['log'], io: Io): Log {
+  if (readers === 'nobody') return silentLog;
+  const { level } = config.log;
+  if (readers === 'programs') return createLog({ level, destination: { write: (line) => io.err.write(line) } });
+  const text = prettyFactory({
+    colorize: io.err.terminal && (io.env['NO_COLOR'] ?? '') === '',
+    ignore: 'pid,hostname',
+    translateTime: 'SYS:HH:MM:ss',
+    singleLine: true,
+  });
+  return createLog({ level, destination: { write: (line) => io.err.write(text(line) ?? '') } });
 }
 
 const serverVersion = (number: number): string => `${Math.floor(number / 10_000)}.${number % 10_000}`;

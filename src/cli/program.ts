@@ -2,19 +2,36 @@
 // about is not fine, 2 wrong usage or configuration, 3 something cannot be reached.
 import { Command, CommanderError } from 'commander';
 import type { ExitCode } from '../base/errors.js';
+import { register as backfill } from './backfill.js';
 import { register as check } from './check.js';
 import type { Common, Frame, Register } from './command.js';
+import { register as conflicts } from './conflicts.js';
 import { register as init } from './init.js';
 import type { Io } from './io.js';
 import { register as migrate } from './migrate.js';
 import { version } from './package-files.js';
+import { register as parked } from './parked.js';
 import { register as pause } from './pause.js';
 import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
+import { register as runEngine } from './run.js';
 import { register as simulate } from './simulate.js';
+import { register as status } from './status.js';
 import { register as token } from './token.js';
 
 /** In the order of help. */
-const commands: readonly Register[] = [init, check, migrate, pause, simulate, token];
+const commands: readonly Register[] = [
+  init,
+  check,
+  migrate,
+  runEngine,
+  backfill,
+  status,
+  pause,
+  parked,
+  conflicts,
+  simulate,
+  token,
+];
 
 const exitCodes = `
 Exit codes:

@@ -21,7 +21,7 @@ export async function execute(options: StatusOptions, io: Io): Promise<ExitCode>
     import('./hub.js'),
   ]);
   const project = await loadProject(options, io);
-  const open = await openEngine(project, { log: 'silent' }, io);
+  const open = await openEngine(project, { log: 'nobody' }, io);
   try {
     await refuseUnmigrated(open.hub);
     const status = await open.engine.status();

@@ -27,6 +27,8 @@ export interface SpokeSetup {
   readonly spacingMs: number;
   /** Share of the quota left to other applications, 0–1. */
   readonly quotaReserve: number;
+  /** Its own client, with its own address rules and call counter; `ConnectDeps.http` without one. */
+  readonly http?: Http | undefined;
 }
 
 export interface ConnectDeps {
@@ -64,7 +66,7 @@ export async function openSpoke(
     random: deps.random,
     signal: deps.signal,
     log,
-    http: deps.http,
+    http: setup.http ?? deps.http,
     limiter,
     state: connectorState({ spoke: setup.name, pool: deps.pool, clock: deps.clock, signal: deps.signal }),
   });

@@ -1,0 +1,80 @@
+// Owns `truespoke conflicts`: where two sides changed the same field, what was decided, and what was lost by it. This is the one command
+// that shows values: keeping the loser where a person can see it is the promise.
+import type { Command } from 'commander';
+import type { ExitCode } from '../base/errors.js';
+import type { ListedConflict } from '../store/conflict-list.js';
+import { examples, print, type Common, type Frame } from './command.js';
+import type { Io } from './io.js';
+import { wholeNumber } from './parked.js';
+import { renderTable, type Paint } from './render.js';
+
+export interface ConflictOptions extends Common {
+  readonly spoke?: string;
+  readonly open?: boolean;
+  readonly limit: number;
+}
+
+export async function execute(options: ConflictOptions, io: Io): Promise<ExitCode> {
+  const [{ loadProject }, { withMigratedHub }, { listConflicts }] = await Promise.all([
+    import('./project.js'),
+    import('./hub.js'),
+    import('../store/conflict-list.js'),
+  ]);
+  const { config } = await loadProject(options, io);
+  return withMigratedHub<ExitCode>(config, io, 'conflicts', async ({ pool }) => {
+    const filter = { spoke: options.spoke, openOnly: options.open === true, limit: options.limit };
+    const conflicts = await listConflicts(pool, filter);
+    print(io, options, { conflicts }, (paint) => listText(conflicts, paint));
+    return 0;
+  });
+}
+
+function listText(conflicts: readonly ListedConflict[], paint: Paint): string {
+  if (conflicts.length === 0) return 'There is no conflict.';
+  const heads = ['when', 'spoke', 'entity', 'record', 'field', 'was', 'in the hub', 'at the spoke', 'policy', 'won'];
+  const rows = conflicts.map((one) => [
+    one.at.slice(0, 19),
+    one.spoke,
+    one.entity,
+    one.hubId,
+    one.field,
+    valueText(one.base, paint),
+    valueText(one.hubValue, paint),
+    valueText(one.spokeValue, paint),
+    one.policy,
+    one.state === 'open' ? paint.yellow('open') : one.winner,
+  ]);
+  return renderTable(
+    heads.map((head) => ({ head })),
+    rows,
+    paint,
+  );
+}
+
+const valueCharacters = 40;
+
+/** Control characters are shown as what they are: a value must not draw on the terminal. */
+function valueText(value: string | null, paint: Paint): string {
+  if (value === null) return paint.dim('null');
+  const plain = JSON.stringify(value).slice(1, -1).replaceAll('\\"', '"');
+  return plain.length > valueCharacters ? `${plain.slice(0, valueCharacters - 1)}…` : plain;
+}
+
+export function register(program: Command, frame: Frame): void {
+  program
+    .command('conflicts')
+    .description('fields that were changed on both sides, newest first, with both values')
+    .option('--spoke <name>', 'with one spoke only')
+    .option('--open', 'only those that wait for a person')
+    .option('--limit <count>', 'at most so many', wholeNumber, 50)
+    .addHelpText(
+      'after',
+      examples([
+        ['truespoke conflicts', 'what was decided lately'],
+        ['truespoke conflicts --open', 'what a person must decide'],
+      ]),
+    )
+    .action(async (_options: unknown, command: Command) => {
+      frame.code = await execute(command.optsWithGlobals<ConflictOptions>(), frame.io);
+    });
+}
