@@ -5,8 +5,7 @@ import type { Cursor } from '../../src/model/ids.js';
 import { externalId, hubId, objectName } from '../../src/model/ids.js';
 import { bulkError, csvOf } from '../../src/connectors/salesforce/bulk-write.js';
 import { outgoing } from '../../src/connectors/salesforce/record.js';
-import type {
-  MemoryState} from './salesforce-support.js';
+import type { MemoryState } from './salesforce-support.js';
 import {
   create,
   fieldsOf,

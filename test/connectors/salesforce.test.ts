@@ -97,6 +97,47 @@ describe('writing', () => {
     expect(stale).toMatchObject({ outcome: 'stale', record: { fields: { LastName: 'New' } } });
   });
 
+  test('conditional updates share calls; a stale one and one with a reference-like text do not disturb the others', async () => {
+    const ids = bench.org.load(
+      'Contact',
+      Array.from({ length: 30 }, (_, n) => ({ LastName: `N${n}` })),
+    );
+    const read = await bench.spoke.fetch(
+      contact,
+      ids.map((id) => externalId(id)),
+      fieldsOf('LastName'),
+      interactive,
+    );
+    const versions = new Map(read.map((record) => [record.externalId as string, record.version]));
+    const past = '2020-01-01T00:00:00.000Z' as (typeof read)[number]['version'];
+    const writes = ids.map((id, n) =>
+      update(
+        'Contact',
+        id,
+        { LastName: n === 5 ? 'costs @{r0.id}' : `M${n}` },
+        n === 7 ? past : (versions.get(id) ?? null),
+      ),
+    );
+    const before = bench.limiter.calls;
+    const results = await bench.spoke.write(writes, interactive);
+    expect(results.flatMap((result, n) => (result.outcome === 'applied' ? [] : [[n, result.outcome]]))).toEqual([
+      [7, 'stale'],
+    ]);
+    expect(results[5]).toMatchObject({ record: { fields: { LastName: 'costs @{r0.id}' } } });
+    // Two composite calls, one record alone, one look at all.
+    expect(bench.limiter.calls - before).toBe(4);
+  });
+
+  test('F74 a trigger that rewrites our value shows in the record that comes back', async () => {
+    bench.org.rules.triggers.put({
+      id: 't',
+      object: 'Contact',
+      rewrite: (row) => ({ Phone: `+${String(row['Phone'] ?? '')}` }),
+    });
+    const [result] = await bench.spoke.write([create('Contact', 'h1', { LastName: 'A', Phone: '49' })], interactive);
+    expect(result).toMatchObject({ outcome: 'applied', record: { modifiedBySelf: true, fields: { Phone: '+49' } } });
+  });
+
   test('what a person did right after our write is not taken for ours', async () => {
     const [first] = await bench.spoke.write([create('Contact', 'h', { LastName: 'Ours' })], interactive);
     const id = first?.outcome === 'applied' ? first.externalId : '';
@@ -224,6 +265,25 @@ describe('companions and translations', () => {
     expect(bench.org.records('OrderItem')[0]).toMatchObject({
       Product2Id: product?.outcome === 'applied' ? product.externalId : '',
     });
+  });
+
+  test('F65 a line that is created again meets itself: its fixed fields stay, the others are changed', async () => {
+    const [product] = await bench.spoke.write(
+      [create('Product2', 'p1', { Name: 'Chair', 'PricebookEntry.UnitPrice': 5 })],
+      interactive,
+    );
+    const [account] = bench.org.load('Account', [{ Name: 'Acme' }]);
+    const book = bench.org.records('Pricebook2')[0]?.['Id'];
+    const order = { AccountId: account, EffectiveDate: '2026-01-01', Status: 'Draft', Pricebook2Id: book };
+    const [orderId] = bench.org.load('Order', [order]);
+    const productId = product?.outcome === 'applied' ? product.externalId : '';
+    const line = (quantity: number) =>
+      create('OrderItem', 'l1', { OrderId: orderId ?? '', Product2Id: productId, Quantity: quantity, UnitPrice: 5 });
+    const [first] = await bench.spoke.write([line(2)], interactive);
+    const [second] = await bench.spoke.write([line(3)], interactive);
+    expect(first?.outcome).toBe('applied');
+    expect(second).toMatchObject({ outcome: 'applied', record: { fields: { Quantity: 3 } } });
+    expect(bench.org.records('OrderItem')).toHaveLength(1);
   });
 });
 

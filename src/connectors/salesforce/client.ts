@@ -48,6 +48,8 @@ export interface SalesforceClient {
   session(options: CallOptions): Promise<SessionToken>;
   /** The org's clock, never ahead of it; whole seconds. */
   serverNowMs(options: CallOptions): Promise<number>;
+  /** A path of the API from the host on: `/services/data/v62.0/…`. */
+  dataPath(path: string): string;
   /** Ends calls under way; later ones are refused. Safe to call twice. */
   close(): void;
 }
@@ -139,6 +141,7 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
       return second;
     },
     session: (options) => session.current(options),
+    dataPath: (path) => `/services/data/v${config.apiVersion}${path}`,
     close: () => closing.abort(),
     undelete: (ids, options) => undelete(ids, { session, connection, deps, options }),
     async serverNowMs(options) {

@@ -123,42 +123,95 @@ function closed(call: CollectionCall, row: Row, outcome: RowOutcome): RowOutcome
   return deleted && row.id !== null ? { done: id18(row.id) } : outcome;
 }
 
+/** A change that holds only while nobody has changed the record after `expectMs`. */
+export interface ConditionalRow {
+  readonly object: string;
+  readonly id: string;
+  readonly body: Body;
+  readonly expectMs: number;
+}
+
+/** Subrequests of one composite call. */
+export const conditionalRows = 25;
+
 /**
- * Changes one record if nobody changed it after `expectMs`. Salesforce compares whole seconds: an edit in the same second as the
- * expected version is not noticed.
+ * Changes records each under its own condition, up to 25 in one call. Salesforce compares whole seconds: an edit in the same
+ * second as the expected version is not noticed. Rejects only while no record was touched.
  */
 export async function writeIfUnmodified(
   client: SalesforceClient,
-  row: { readonly object: string; readonly id: string; readonly body: Body; readonly expectMs: number },
+  rows: readonly ConditionalRow[],
   options: CallOptions,
-): Promise<RowOutcome> {
-  const date = new Date(Math.ceil(row.expectMs / 1_000) * 1_000).toUTCString();
+): Promise<RowOutcome[]> {
+  const [first] = rows;
+  if (first === undefined) return [];
+  if (rows.length === 1) return [await writeOne(client, first, options)];
+  const compositeRequest = rows.map((row, n) => ({
+    method: 'PATCH',
+    url: client.dataPath(`/sobjects/${row.object}/${row.id}`),
+    referenceId: `r${n}`,
+    httpHeaders: { 'If-Unmodified-Since': httpDate(row.expectMs) },
+    body: row.body,
+  }));
   let reply: Reply;
   try {
-    reply = await client.call({
+    const json = { allOrNone: false, collateSubrequests: false, compositeRequest };
+    reply = await client.call({ method: 'POST', path: '/composite', json, accept: 'json', effect: true, ...options });
+  } catch (error) {
+    if (error instanceof OutcomeUnknown)
+      return rows.map(() => ({ settled: { outcome: 'unknown', cause: error.message } }));
+    throw error;
+  }
+  const answers = (reply.json as { compositeResponse?: unknown } | undefined)?.compositeResponse;
+  const byReference = new Map(
+    (Array.isArray(answers) ? (answers as Record<string, unknown>[]) : []).map((one) => [one['referenceId'], one]),
+  );
+  return rows.map((row, n) => {
+    const answer = byReference.get(`r${n}`);
+    const status = answer?.['httpStatusCode'];
+    if (typeof status === 'number') return conditionalOutcome(row, { status, json: answer?.['body'] });
+    const errors = reply.status >= 400 ? parseErrors(reply.json) : [];
+    return errors.length > 0 ? { errors } : { settled: { outcome: 'unknown', cause: 'no answer for this record' } };
+  });
+}
+
+/** In a composite call `@{…}` in a text means a reference to another answer: such a record goes alone. */
+export function fitsComposite(row: ConditionalRow): boolean {
+  return !Object.values(row.body).some((value) => typeof value === 'string' && value.includes('@{'));
+}
+
+const httpDate = (ms: number): string => new Date(Math.ceil(ms / 1_000) * 1_000).toUTCString();
+
+async function writeOne(client: SalesforceClient, row: ConditionalRow, options: CallOptions): Promise<RowOutcome> {
+  try {
+    const reply = await client.call({
       method: 'PATCH',
       path: `/sobjects/${row.object}/${row.id}`,
-      headers: { 'if-unmodified-since': date },
+      headers: { 'if-unmodified-since': httpDate(row.expectMs) },
       json: row.body,
       accept: 'nothing',
       effect: true,
-      lane: options.lane,
-      signal: options.signal,
+      ...options,
     });
+    return conditionalOutcome(row, reply);
   } catch (error) {
     if (error instanceof OutcomeUnknown) return { settled: { outcome: 'unknown', cause: error.message } };
     throw error;
   }
-  if (reply.status === 412) return { settled: { outcome: 'stale', record: null } };
-  // Documented answer of this call is 204 without a body; a page of a proxy is no success.
-  if (reply.status >= 200 && reply.status < 300) {
-    const clean = reply.status === 204 || reply.json !== undefined;
+}
+
+function conditionalOutcome(row: ConditionalRow, reply: Pick<Reply, 'status' | 'json'>): RowOutcome {
+  const { status } = reply;
+  if (status === 412) return { settled: { outcome: 'stale', record: null } };
+  if (status >= 200 && status < 300) {
+    // Documented answer is 204 without a body; a page of a proxy is no success.
+    const clean = status === 204 || reply.json !== undefined;
     return clean
       ? { done: id18(row.id) }
-      : { settled: { outcome: 'unknown', cause: `status ${reply.status} with a body that is not JSON` } };
+      : { settled: { outcome: 'unknown', cause: `status ${status} with a body that is not JSON` } };
   }
-  const errors = parseErrors(reply.json);
+  const errors = status < 500 ? parseErrors(reply.json) : [];
   return errors.length > 0
     ? { errors }
-    : { settled: { outcome: 'unknown', cause: `status ${reply.status} without a reason` } };
+    : { settled: { outcome: 'unknown', cause: `status ${status} without a reason` } };
 }

@@ -10,10 +10,13 @@ import type { Catalogue } from './catalogue.js';
 import type { SalesforceClient } from './client.js';
 import {
   collectionRows,
+  conditionalRows,
+  fitsComposite,
   notSent,
   writeIfUnmodified,
   writeRows,
   type CollectionCall,
+  type ConditionalRow,
   type RowOutcome,
 } from './collections.js';
 import { writeCompanions } from './companion-write.js';
@@ -23,6 +26,7 @@ import { id18, rejection } from './errors.js';
 import type { Planner } from './plan.js';
 import { prepare, type Body, type Prepared, type Preparation, type Translator } from './prepare.js';
 import { fetchByIds, findByKeys, type ReadParts } from './read.js';
+import { groups } from './soql.js';
 
 export interface WriteParts {
   readonly spoke: string;
@@ -34,8 +38,6 @@ export interface WriteParts {
   readonly translator: Translator;
   readonly bulk: BulkWriter;
 }
-
-const conditionalLanes = 4;
 
 export async function writeAll(
   parts: WriteParts,
@@ -164,32 +166,29 @@ class Batch {
   }
 
   async #conditional(group: readonly Prepared[]): Promise<void> {
-    const queue = [...group];
-    const worker = async (): Promise<void> => {
-      for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
-        const { write, body } = one;
-        if (write.op !== 'update' || write.expect === null) continue;
-        const row = { object: write.object, id: write.externalId, body, expectMs: Date.parse(write.expect) };
-        // A version that is no time cannot be a condition; the caller asked for one, so nothing is sent.
-        if (!Number.isFinite(row.expectMs)) this.settle(one.at, { outcome: 'stale', record: null });
-        else if (Object.keys(body).length === 0) this.#take(one, { done: id18(write.externalId) });
-        else
-          this.#take(
-            one,
-            must(
-              (
-                await this.#guard([one], async () => [await writeIfUnmodified(this.parts.client, row, this.options)])
-              )[0],
-              'row outcome',
-            ),
-          );
-      }
-    };
-    const ended = await Promise.allSettled(Array.from({ length: Math.min(conditionalLanes, group.length) }, worker));
-    const failed = ended.find((one) => one.status === 'rejected');
-    if (failed !== undefined && !this.#touched) throw failed.reason;
+    const together: { one: Prepared; row: ConditionalRow }[] = [];
+    const alone: { one: Prepared; row: ConditionalRow }[] = [];
     for (const one of group) {
-      if (this.#results[one.at] === undefined && !this.#done.has(one.at)) this.settle(one.at, notSent(this.#stop));
+      const { write, body } = one;
+      if (write.op !== 'update' || write.expect === null) continue;
+      const row = { object: write.object, id: write.externalId, body, expectMs: Date.parse(write.expect) };
+      // A version that is no time cannot be a condition; the caller asked for one, so nothing is sent.
+      if (!Number.isFinite(row.expectMs)) this.settle(one.at, { outcome: 'stale', record: null });
+      else if (Object.keys(body).length === 0) this.#take(one, { done: id18(write.externalId) });
+      else (fitsComposite(row) ? together : alone).push({ one, row });
+    }
+    const calls = [...groups(together, () => 0, 1, conditionalRows), ...alone.map((single) => [single])];
+    for (const call of calls) {
+      const outcomes = await this.#guard(
+        call.map(({ one }) => one),
+        () =>
+          writeIfUnmodified(
+            this.parts.client,
+            call.map(({ row }) => row),
+            this.options,
+          ),
+      );
+      for (const [n, { one }] of call.entries()) this.#take(one, must(outcomes[n], 'row outcome'));
     }
   }
 
