@@ -51,7 +51,10 @@ export interface BulkSlice {
 export function deliverable(row: Pick<SubscriptionRow, 'uri'>): boolean {
   try {
     const { protocol, hostname } = new URL(row.uri);
-    return /^https?:$/.test(protocol) && (hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname));
+    return (
+      /^https?:$/.test(protocol) &&
+      (hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname))
+    );
   } catch {
     return false;
   }

@@ -17,7 +17,7 @@ import { callNames, Documents, execute, throttledByFault, type GraphqlBody, type
 import { idOf } from './gid.js';
 import { compliancePayload, type ComplianceTopic } from './payloads-shop.js';
 import { edit, load, records } from './people.js';
-import { adminSchema } from './schema/schema.js';
+import { sharedSchema } from './schema/schema.js';
 import { Shop } from './shop.js';
 import { Webhooks } from './webhooks.js';
 
@@ -114,7 +114,7 @@ class Running implements ShopifySimulator {
   readonly calls: CallCounter;
   private readonly shop: Shop;
   private readonly bulk: Bulk;
-  private readonly documents = new Documents(adminSchema());
+  private readonly documents = new Documents(sharedSchema());
   private readonly clock: Clock;
   private readonly log: Log;
   private readonly ids: Ids;

@@ -32,6 +32,14 @@ directive @idempotent(key: String!) on FIELD
 
 export const typeDefinitions = [roots, valueTypes, objectTypes, mutationTypes, inputTypes].join('\n');
 
+let shared: GraphQLSchema | null = null;
+
+/** One schema for all simulators of a process: resolvers keep no state, everything comes with the call. */
+export function sharedSchema(): GraphQLSchema {
+  shared ??= adminSchema();
+  return shared;
+}
+
 export function adminSchema(): GraphQLSchema {
   const schema = buildSchema(typeDefinitions);
   attach(schema, 'QueryRoot', scoped('query', queryResolvers), true);
