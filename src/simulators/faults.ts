@@ -14,7 +14,9 @@ export type FaultKind =
   | 'html' // applied unless `applied: false`; 200 with an HTML page
   | 'slow-body' // applied; the body leaves a byte at a time, one every `ms` (default 1000)
   | 'delay' // `ms` of waiting, then everything as usual
-  | 'hang'; // no answer ever; applied only with `applied: true`
+  | 'hang' // no answer ever; applied only with `applied: true`
+  | 'reorder' // applied; the list in the answer comes back to front
+  | 'fewer'; // applied; the list in the answer lacks its last entry
 
 export const faultKinds: readonly FaultKind[] = [
   'status',
@@ -27,6 +29,8 @@ export const faultKinds: readonly FaultKind[] = [
   'slow-body',
   'delay',
   'hang',
+  'reorder',
+  'fewer',
 ];
 
 export interface FaultRule {
@@ -104,6 +108,8 @@ export class Faults {
 
 function arm(rule: FaultRule): Armed {
   const { id, probability = 1, times } = rule;
+  // Rules also arrive as JSON, so types alone promise nothing here.
+  if (typeof rule.route !== 'string') throw new RangeError(`fault ${String(id)}: route must be a regular expression`);
   if (typeof id !== 'string' || id === '') throw new RangeError('a fault rule needs an id');
   if (!faultKinds.includes(rule.kind)) {
     throw new RangeError(`fault ${id}: unknown kind ${JSON.stringify(rule.kind)}; one of ${faultKinds.join(', ')}`);
@@ -170,7 +176,17 @@ export async function respond(call: FaultedCall): Promise<number | null> {
     case 'hang':
       if (fault.applied === true) await handle();
       return null;
+    case 'reorder':
+    case 'fewer':
+      return send(response, withList(await handle(), fault.kind));
   }
+}
+
+/** Tampers with an answer that is a JSON list; any other answer passes as it is. */
+function withList(reply: Reply, kind: 'reorder' | 'fewer'): Reply {
+  if (typeof reply.body !== 'string' || !reply.body.startsWith('[')) return reply;
+  const list = JSON.parse(reply.body) as unknown[];
+  return { ...reply, body: JSON.stringify(kind === 'reorder' ? list.reverse() : list.slice(0, -1)) };
 }
 
 function statusReply(fault: FaultRule): Reply {
