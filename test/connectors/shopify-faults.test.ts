@@ -329,6 +329,18 @@ describe('the shop is not what it was', () => {
     expect(record?.fields).toEqual({ firstName: 'Ada' });
   });
 
+  test.each([[['nodes', 0]], [['nodes', 0, 'displayName']]])(
+    'F78 a record we may not see is not one that does not exist: %j',
+    async (path) => {
+      await start(() => ({
+        data: { nodes: [null] },
+        errors: [{ message: 'Access denied for Customer object.', path, extensions: { code: 'ACCESS_DENIED' } }],
+      }));
+      const read = opened.spoke.fetch(customer, [externalId(gid(1))], { paths: [], children: {} }, interactive);
+      await expect(read).rejects.toMatchObject({ recovery: 'pause', code: 'access_denied' });
+    },
+  );
+
   test('F79 a version that fell forward raises the alarm once and shows in the schema', async () => {
     const alarms: unknown[] = [];
     shop = await scriptedShop((_call, response) => {

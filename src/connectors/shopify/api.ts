@@ -237,21 +237,28 @@ function toGraphqlError(value: unknown): GraphqlError {
   };
 }
 
-/** Fields we may not see become absent; the other errors stay. A whole root or mutation that is denied stays an error. */
+/** Fields we may not see become absent; the other errors stay. */
 function hideDenied(data: JsonObject, errors: readonly GraphqlError[]): readonly GraphqlError[] {
-  const hidden = errors.filter((error) => error.code === 'ACCESS_DENIED' && error.path.length > 1);
-  for (const error of hidden) erase(data as Record<string, unknown>, error.path);
-  return errors.filter((error) => !hidden.includes(error));
+  return errors.filter((error) => error.code !== 'ACCESS_DENIED' || !erase(data, error.path));
 }
 
-/** Takes out what the remote nulled because we may not see it: not observed is not null. */
-function erase(data: Record<string, unknown>, path: readonly (string | number)[]): void {
+/**
+ * Takes out what the remote nulled because we may not see it: not observed is not null. False where that would take out a
+ * whole record, a root or a mutation: a record that we may not see is no record that does not exist.
+ */
+function erase(data: JsonObject, path: readonly (string | number)[]): boolean {
   let here: unknown = data;
-  for (const step of path.slice(0, -1)) {
+  for (const [n, step] of path.entries()) {
     const below = (here as Record<string | number, unknown>)[step];
-    if (typeof below !== 'object' || below === null) return void Reflect.deleteProperty(here as object, step);
-    here = below;
+    if (n < path.length - 1 && typeof below === 'object' && below !== null) {
+      here = below;
+      continue;
+    }
+    // A field that may not be null takes its parent with it.
+    if (n === 0 || typeof step === 'number' || containers.has(step)) return false;
+    return Reflect.deleteProperty(here as object, step);
   }
-  const last = path.at(-1);
-  if (last !== undefined) Reflect.deleteProperty(here as object, last);
+  return false;
 }
+
+const containers = new Set(['node', 'nodes', 'edges']);

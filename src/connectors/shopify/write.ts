@@ -202,7 +202,7 @@ export class Writer {
     const payload = asObject(reply.data[alias]);
     if (payload === null) {
       const error = reply.errors.find((each) => each.path[0] === alias);
-      if (error?.code === 'ACCESS_DENIED')
+      if (error?.code === 'ACCESS_DENIED' && error.path.length === 1)
         return { outcome: 'rejected', code: error.code, message: error.message, recovery: 'park', paths: [] };
       return { outcome: 'unknown', cause: error?.message ?? 'the answer holds no result for this write' };
     }
