@@ -23,6 +23,7 @@ export interface YamlFile {
 export const yamlBytesMax = 1_000_000;
 const aliasesMax = 50;
 const entriesMax = 30_000;
+const nestingMax = 200;
 const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
 
 export function readYaml(text: string, file: string): YamlFile {
@@ -36,6 +37,15 @@ export function readYaml(text: string, file: string): YamlFile {
   if ((text.match(/[\n,[{]/g)?.length ?? 0) > entriesMax) {
     return broken(file, [
       { file, message: `the file has more than ${entriesMax} lines and entries and was not read`, hint: 'split it' },
+    ]);
+  }
+  if (nestingOf(text) > nestingMax) {
+    return broken(file, [
+      {
+        file,
+        message: `brackets are nested more than ${nestingMax} deep`,
+        hint: 'look for a bracket that is not closed',
+      },
     ]);
   }
   const lines = new LineCounter();
@@ -65,6 +75,16 @@ export function readYaml(text: string, file: string): YamlFile {
       { file, line: 1, column: 1, message: cause instanceof Error ? cause.message : String(cause) },
     ]);
   }
+}
+
+/** Deepest run of open brackets; those in texts and comments are counted too, which no real file can notice. */
+function nestingOf(text: string): number {
+  let [depth, deepest] = [0, 0];
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    depth = bracket === '[' || bracket === '{' ? depth + 1 : Math.max(0, depth - 1);
+    deepest = Math.max(deepest, depth);
+  }
+  return deepest;
 }
 
 function broken(file: string, problems: readonly Problem[]): YamlFile {
