@@ -125,10 +125,10 @@ class Running implements ShopifySimulator {
   private boundPort = 0;
 
   constructor(options: ShopifyOptions) {
-    const random = seeded(options.seed ?? 1);
+    const seed = options.seed ?? 1;
     this.clock = options.clock ?? systemClock;
     this.log = options.log ?? silentLog;
-    this.ids = seededIds(this.clock, random);
+    this.ids = seededIds(this.clock, seeded(seed));
     this.domain = options.shop ?? 'truespoke-demo.myshopify.com';
     this.accessToken = options.accessToken ?? 'shpat_simulated_access_token';
     this.tokens = new Map([[this.accessToken, 'app'], ...Object.entries(options.otherTokens ?? {})]);
@@ -145,7 +145,8 @@ class Running implements ShopifySimulator {
       {
         shop: this.shop,
         clock: this.clock,
-        random,
+        // Draws of their own: how many ids were needed before must not change what happens to a delivery.
+        random: seeded(seed + 1),
         ids: this.ids,
         closing: this.closing.signal,
         version: servedVersions.at(-1) ?? '',

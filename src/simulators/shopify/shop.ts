@@ -49,10 +49,10 @@ export class Shop {
   readonly products = new Table<ProductRow>(8_100_000_000_000);
   readonly variants = new Table<VariantRow>(45_000_000_000_000);
   readonly orders = new Table<OrderRow>(5_600_000_000_000);
-  readonly metafields = new Table<MetafieldRow>(26_000_000_000_000);
-  readonly definitions = new Table<DefinitionRow>(130_000_000_000);
-  readonly subscriptions = new Table<SubscriptionRow>(1_500_000_000_000);
-  readonly bulk = new Table<BulkRow>(4_200_000_000_000);
+  readonly metafields = new Table<MetafieldRow>(26_000_000_000_000, false);
+  readonly definitions = new Table<DefinitionRow>(130_000_000_000, false);
+  readonly subscriptions = new Table<SubscriptionRow>(1_500_000_000_000, false);
+  readonly bulk = new Table<BulkRow>(4_200_000_000_000, false);
   readonly customerByEmail = new Map<string, number>();
   readonly customerByPhone = new Map<string, number>();
   readonly productByHandle = new Map<string, number>();

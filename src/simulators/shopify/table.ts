@@ -14,7 +14,11 @@ export class Table<Row extends Stamped> {
   private waiting: Change<Row>[] = [];
   private last: number;
 
-  constructor(firstId: number) {
+  constructor(
+    firstId: number,
+    /** False for kinds that are never searched: nothing waits to be indexed. */
+    private readonly searched = true,
+  ) {
     this.last = firstId;
   }
 
@@ -29,12 +33,12 @@ export class Table<Row extends Stamped> {
 
   put(row: Row, at: number): void {
     this.rows.set(row.id, row);
-    this.waiting.push({ at, id: row.id, row });
+    if (this.searched) this.waiting.push({ at, id: row.id, row });
   }
 
   delete(id: number, at: number): void {
     this.rows.delete(id);
-    this.waiting.push({ at, id, row: null });
+    if (this.searched) this.waiting.push({ at, id, row: null });
   }
 
   get size(): number {
