@@ -255,3 +255,65 @@ export const byValues = (values: Readonly<Record<string, RemoteValue>>): FindKey
 });
 
 export const recordsOf = (pages: readonly Page[]): RemoteRecord[] => pages.flatMap((page) => [...page.records]);
+
+/** A scripted org and a spoke on it; what is to be closed goes to `closers`. */
+export async function scriptedSpoke(
+  closers: (() => Promise<void>)[],
+  handle: Parameters<typeof scripted>[0],
+  auth: object = clientCredentials,
+  options: SpokeOptions = {},
+) {
+  const server = await scripted((request, response) => handle(request, response));
+  const bench = await openSpoke(server.url, auth, options);
+  closers.push(
+    () => server.close(),
+    () => bench.close(),
+  );
+  return { server, ...bench };
+}
+
+const globalList = { sobjects: [{ name: 'Contact' }] };
+const field = (name: string, type: string, more: object = {}) => ({
+  name,
+  type,
+  nillable: true,
+  createable: true,
+  updateable: true,
+  filterable: true,
+  ...more,
+});
+/** What the scripted org knows. */
+export const contactDescribe = {
+  name: 'Contact',
+  keyPrefix: '003',
+  createable: true,
+  updateable: true,
+  deletable: true,
+  fields: [
+    field('Id', 'id'),
+    field('SystemModstamp', 'datetime'),
+    field('LastModifiedById', 'reference'),
+    field('IsDeleted', 'boolean'),
+    field('LastName', 'string'),
+    field('Truespoke_Id__c', 'string', { externalId: true }),
+  ],
+};
+export const row = (n: number, more: object = {}) => ({
+  Id: `00300000000000${n}AAA`,
+  SystemModstamp: '2026-01-01T00:00:00.000+0000',
+  LastModifiedById: '005000000000001AAA',
+  IsDeleted: false,
+  LastName: `N${n}`,
+  Truespoke_Id__c: `h${n}`,
+  ...more,
+});
+
+/** Answers login and describe; the rest is the test's. */
+export function ordinary(request: { method: string; url: string }, response: ServerResponse, base: string): boolean {
+  if (answerToken(request, response, base)) return true;
+  if (request.method !== 'GET') return false;
+  if (request.url.endsWith('/sobjects')) json(response, 200, globalList);
+  else if (request.url.endsWith('/describe')) json(response, 200, contactDescribe);
+  else return false;
+  return true;
+}

@@ -206,6 +206,19 @@ describe('companions and translations', () => {
     expect(result).toMatchObject({ outcome: 'rejected', recovery: 'park', paths: ['PricebookEntry.UnitPrice'] });
   });
 
+  test('a price that somebody changed meanwhile is stale, not overwritten', async () => {
+    const price = remotePath('PricebookEntry.UnitPrice');
+    const [made] = await bench.spoke.write([create('Product2', 'p1', { Name: 'Chair', [price]: 1 })], interactive);
+    const id = made?.outcome === 'applied' ? made.externalId : '';
+    const version = made?.outcome === 'applied' ? made.version : null;
+    expect((await bench.spoke.write([update('Product2', id, { [price]: 2 }, version)], interactive))[0]?.outcome).toBe(
+      'applied',
+    );
+    const past = '2020-01-01T00:00:00.000Z' as NonNullable<typeof version>;
+    const [stale] = await bench.spoke.write([update('Product2', id, { [price]: 3 }, past)], interactive);
+    expect(stale).toMatchObject({ outcome: 'stale', record: { fields: { [price]: 2 } } });
+  });
+
   test('an edit of the price surfaces as a change of the product', async () => {
     const [made] = await bench.spoke.write(
       [create('Product2', 'p1', { Name: 'Chair', 'PricebookEntry.UnitPrice': 1 })],

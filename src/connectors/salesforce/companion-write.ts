@@ -3,7 +3,14 @@
 import type { CallOptions, WriteResult } from '../connector.js';
 import type { SalesforceClient } from './client.js';
 import type { Catalogue, CatalogueObject } from './catalogue.js';
-import { collectionRows, notSent, writeRows, type RowOutcome } from './collections.js';
+import {
+  collectionRows,
+  conditionalRows,
+  notSent,
+  writeIfUnmodified,
+  writeRows,
+  type RowOutcome,
+} from './collections.js';
 import type { Companion } from './companions.js';
 import { id18, recoveryOf, rejection } from './errors.js';
 import { refusal, type Body } from './prepare.js';
@@ -15,6 +22,8 @@ export interface CompanionWrite {
   /** The record that the companion belongs to. */
   readonly id: string;
   readonly fields: Body;
+  /** Change a row that is there only if nobody changed it after this time. */
+  readonly expectMs: number | null;
 }
 
 export interface CompanionParts {
@@ -28,6 +37,7 @@ interface CompanionRow {
   readonly at: number;
   readonly id: string | null;
   readonly body: Body;
+  readonly expectMs: number | null;
 }
 
 /** What went wrong, by position; a position that is absent is in place. Rejects only before any call with an effect. */
@@ -50,26 +60,54 @@ export async function writeCompanions(
     else rows.push(planned);
   }
   let touched = false;
-  for (const op of ['update', 'create'] as const) {
-    const mine = rows.filter((row) => (row.id === null) === (op === 'create'));
-    for (const group of groups(mine, () => 0, 1, collectionRows)) {
-      let outcomes: RowOutcome[];
-      try {
-        outcomes = await writeRows(parts.client, { op, object: companion.companion }, group, options);
-      } catch (error) {
-        if (!touched) throw error;
-        // The main record is written and earlier rows are too: these are simply not done yet.
-        outcomes = group.map(() => ({ settled: notSent(error) }));
-      }
-      touched = true;
-      for (const [n, outcome] of outcomes.entries()) {
-        const result = failure(outcome, companion.prefix);
-        const at = group[n]?.at;
-        if (result !== null && at !== undefined) failed.set(at, result);
-      }
+  for (const call of callsOf(parts.client, companion.companion, rows, options)) {
+    let outcomes: RowOutcome[];
+    try {
+      outcomes = await call.send();
+    } catch (error) {
+      if (!touched) throw error;
+      // The main record is written and earlier rows are too: these are simply not done yet.
+      outcomes = call.rows.map(() => ({ settled: notSent(error) }));
+    }
+    touched = true;
+    for (const [n, outcome] of outcomes.entries()) {
+      const result = failure(outcome, companion.prefix);
+      const at = call.rows[n]?.at;
+      if (result !== null && at !== undefined) failed.set(at, result);
     }
   }
   return failed;
+}
+
+interface RowCall {
+  readonly rows: readonly CompanionRow[];
+  send(): Promise<RowOutcome[]>;
+}
+
+function callsOf(
+  client: SalesforceClient,
+  object: string,
+  rows: readonly CompanionRow[],
+  options: CallOptions,
+): RowCall[] {
+  const conditional = rows.flatMap(({ at, id, body, expectMs }) =>
+    id === null || expectMs === null ? [] : [{ at, object, id, body, expectMs }],
+  );
+  const plain = rows.filter((row) => row.id !== null && row.expectMs === null);
+  const fresh = rows.filter((row) => row.id === null);
+  const collected = (op: 'update' | 'create', list: readonly CompanionRow[]): RowCall[] =>
+    groups(list, () => 0, 1, collectionRows).map((group) => ({
+      rows: group,
+      send: () => writeRows(client, { op, object }, group, options),
+    }));
+  return [
+    ...groups(conditional, () => 0, 1, conditionalRows).map((group) => ({
+      rows: group,
+      send: () => writeIfUnmodified(client, group, options),
+    })),
+    ...collected('update', plain),
+    ...collected('create', fresh),
+  ];
 }
 
 interface RowPlace {
@@ -93,7 +131,7 @@ function planRow(place: RowPlace, write: CompanionWrite): CompanionRow | WriteRe
   if (fixed !== undefined) {
     return refusal('FIELD_NOT_WRITABLE', `${companion.companion}.${fixed} cannot be set`, [path(fixed)]);
   }
-  if (row !== null) return { at: write.at, id: row, body: write.fields };
+  if (row !== null) return { at: write.at, id: row, body: write.fields, expectMs: write.expectMs };
   if (Object.values(write.fields).every((value) => value === null)) return null;
   const missing = companion.requires.filter((name) => (write.fields[name] ?? null) === null);
   if (missing.length > 0) {
@@ -101,7 +139,7 @@ function planRow(place: RowPlace, write: CompanionWrite): CompanionRow | WriteRe
     return refusal('REQUIRED_FIELD_MISSING', message, missing.map(path));
   }
   const keys = { [companion.parentField]: write.id, [companion.scope.field]: scope };
-  return { at: write.at, id: null, body: { ...companion.defaults, ...write.fields, ...keys } };
+  return { at: write.at, id: null, body: { ...companion.defaults, ...write.fields, ...keys }, expectMs: null };
 }
 
 function failure(outcome: RowOutcome, prefix: string): WriteResult | null {

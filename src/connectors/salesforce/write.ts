@@ -120,7 +120,8 @@ class Batch {
     return outcome !== null;
   }
 
-  async send(group: readonly Prepared[]): Promise<void> {
+  async send(whole: readonly Prepared[]): Promise<void> {
+    let group = whole;
     const [first] = group;
     if (first === undefined) return;
     const { write } = first;
@@ -154,7 +155,7 @@ class Batch {
       );
       for (const [n, one] of rows.entries()) this.#take(one, must(outcomes[n], 'row outcome'));
     }
-    if (write.op === 'create') await this.#changeExisting(group);
+    if (write.op === 'create') await this.#changeExisting(whole);
   }
 
   async #bulk(op: 'create' | 'update', group: readonly Prepared[]): Promise<void> {
@@ -316,6 +317,7 @@ class Batch {
         at: one.at,
         id: must(this.#done.get(one.at), 'id'),
         fields: one.companion ?? {},
+        expectMs: expectOf(one.write),
       }));
       const failed = await this.#companionFailures(mine, () =>
         writeCompanions(
@@ -377,6 +379,11 @@ class Batch {
       throw error;
     }
   }
+}
+
+function expectOf(write: Write): number | null {
+  const ms = write.op === 'update' && write.expect !== null ? Date.parse(write.expect) : Number.NaN;
+  return Number.isFinite(ms) ? ms : null;
 }
 
 const idOf = (write: Write): string | null => (write.op === 'create' ? null : write.externalId);
