@@ -27,7 +27,14 @@ const functionCeiling = 70;
 /** Files past the ceiling, with the size they may not exceed. Only ever shrinks. */
 const ratchet: Readonly<Record<string, number>> = {};
 /** SQL lives in store/. The rest is text that is planned, another language, or what an application would type. */
-const sqlHouses = ['src/store/', 'src/mapping/plan', 'src/connectors/salesforce/', 'src/simulators/', 'src/cli/demo'];
+const sqlHouses = [
+  'src/outbound/slot.ts', // the session of the replication connection
+  'src/store/',
+  'src/mapping/plan',
+  'src/connectors/salesforce/',
+  'src/simulators/',
+  'src/cli/demo',
+];
 /** Child processes get the environment of their parent; only there may code outside cli/ look at it. */
 const processHouses = ['src/cli/', 'src/store/postgres-process.ts'];
 const notEntityHouses = ['src/simulators/', 'src/cli/demo'];
@@ -230,9 +237,7 @@ describe('documents', () => {
   });
 
   test('SPEC.md claims only what a test names, and each law has a test or says that it has none', () => {
-    const names = tests
-      .filter((file) => file.path.endsWith('.test.ts'))
-      .map((file) => ({ path: file.path, names: testNamesOf(file) }));
+    const names = tests.map((file) => ({ path: file.path, names: testNamesOf(file) }));
     expect(top('SPEC.md').flatMap((spec) => [...specBreaches(spec, names), ...unprovenLaws(spec)])).toEqual([]);
     const bad = sample(
       'SPEC.md',

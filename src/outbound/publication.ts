@@ -8,6 +8,7 @@ import {
   createPublication,
   type PublicationFacts,
   type PublishedTable,
+  readDatabaseName,
   readPublication,
   readTables,
   readVersionNumber,
@@ -90,7 +91,7 @@ export async function checkSource(
     await readSlot(db, stored.slot, version),
     await readPublication(db, stored.publication, version),
     await readTables(db, tables),
-    (await db.query('SELECT current_database()::text AS name')).rows[0]?.['name'] ?? '',
+    await readDatabaseName(db),
   ];
   return judgeSource({ stored, tables, system, slot, publication, facts, database });
 }

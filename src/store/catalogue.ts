@@ -151,3 +151,8 @@ function textArray(text: string | null | undefined): string[] {
   }
   return names;
 }
+
+export async function readDatabaseName(db: Queryable): Promise<string> {
+  const { rows } = await db.query(`SELECT current_database()::text AS name`);
+  return rows[0]?.['name'] ?? '';
+}
