@@ -107,3 +107,21 @@ conformance(
   { ...strong, conditionalWrite: false, idempotentCreate: false, deleteFeed: false, undelete: false, stream: false },
   harness({ capabilities, versions: 'clock', versionStepMs: 10, overlapMs: 500 }),
 );
+
+conformance(
+  'memory, blind',
+  {
+    ...strong,
+    conditionalWrite: false,
+    idempotentCreate: false,
+    hubKey: false,
+    recycleBin: false,
+    deleteFeed: false,
+    undelete: false,
+  },
+  harness({
+    versions: 'none',
+    capabilities: { conditionalWrite: false, idempotentCreate: false, deleteFeed: false, undelete: false },
+    objects: { Thing: { ...(objects['Thing'] ?? { fields: {} }), hubKey: false, recycleBin: false } },
+  }),
+);

@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.js';
 import type { Random } from '../../base/random.js';
 import { externalId, objectName, type HubId } from '../../model/ids.js';
-import type { RemoteFields } from '../../model/record.js';
+import type { RemoteFields, RemoteValue } from '../../model/record.js';
 import type { StreamEvent } from '../connector.js';
 import { memoryConfig, type MemoryConfig, type MemoryConfigInput } from './config.js';
 import { Faults } from './faults.js';
@@ -35,6 +35,9 @@ export interface LedgerEntry {
 export class RemoteRefused extends Error {
   override readonly name = 'RemoteRefused';
 }
+
+/** Values by path, as a test writes them down. */
+type Given = RemoteFields | Readonly<Record<string, RemoteValue>>;
 
 interface Late {
   readonly dueMs: number;
@@ -73,13 +76,13 @@ export class MemoryRemote {
 
   create(
     object: string,
-    fields: RemoteFields,
+    fields: Given,
     more: { readonly children?: ChildChanges; readonly hubKey?: HubId } = {},
   ): string {
     return this.byPerson({ op: 'create', object, hubKey: more.hubKey ?? null, fields, children: more.children ?? {} });
   }
 
-  edit(object: string, id: string, fields: RemoteFields, children: ChildChanges = {}): void {
+  edit(object: string, id: string, fields: Given, children: ChildChanges = {}): void {
     this.byPerson({ op: 'update', object, id, fields, children, expect: null });
   }
 
@@ -96,7 +99,7 @@ export class MemoryRemote {
   }
 
   /** Changes values without version, event or feed entry: only a reconciler can find it. */
-  damage(object: string, id: string, fields: RemoteFields): void {
+  damage(object: string, id: string, fields: Given): void {
     this.byPerson({ op: 'damage', object, id, fields });
   }
 
