@@ -1,7 +1,7 @@
 // The remaining mutations of the simulated Admin API, each once over HTTP with its refusals.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
-import { call, defineHubId, hubDefinition, mutate } from './shopify-support.js';
+import { call, defineHubId, hubDefinition, mutate, type Json } from './shopify-support.js';
 
 let sim: ShopifySimulator;
 
@@ -99,8 +99,8 @@ test('an update of a variant that is not of this product is refused as a whole',
     { title: 'Table', price: 2 },
   ]);
   const { data } = await call(sim, '{ productVariants(first: 5) { nodes { id product { id } } } }');
-  const idOf = (product: unknown) =>
-    data['productVariants']?.['nodes']?.find((each) => each['product']?.['id'] === product)?.['id'];
+  const found: readonly Json[] = data['productVariants']?.['nodes'] ?? [];
+  const idOf = (product: unknown) => found.find((each) => each['product']?.['id'] === product)?.['id'];
   const update = `mutation($id: ID!, $variants: [ProductVariantsBulkInput!]!) { productVariantsBulkUpdate(productId: $id, variants: $variants) {
     productVariants { id } userErrors { field message code } } }`;
   const variants = [
