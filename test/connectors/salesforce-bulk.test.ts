@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { Retriable } from '../../src/base/errors.js';
 import type { Cursor } from '../../src/model/ids.js';
 import { externalId, hubId, objectName } from '../../src/model/ids.js';
+import { rowsOf } from '../../src/connectors/salesforce/bulk-query.js';
 import { bulkError, csvOf } from '../../src/connectors/salesforce/bulk-write.js';
 import { outgoing } from '../../src/connectors/salesforce/record.js';
 import type { MemoryState } from './salesforce-support.js';
@@ -233,6 +234,15 @@ test('in CSV absent, null and a value stay three things, and a JS Date cannot ge
     'Id,A,B\n003000000000001AAA,"x,""y""",\n003000000000001AAA,,#N/A\n',
   );
   expect(() => outgoing({ name: 'When__c', type: 'timestamp' } as never, new Date(0) as never)).toThrow(TypeError);
+});
+
+test('a cut CSV is no CSV', () => {
+  expect(rowsOf('Id,Name\n1,"a\nb"\n2,')).toEqual([
+    { Id: '1', Name: 'a\nb' },
+    { Id: '2', Name: '' },
+  ]);
+  expect(rowsOf('Id,Name\n1,"a\nb')).toBeNull();
+  expect(rowsOf('Id,Name\n1,a\n2')).toBeNull();
 });
 
 test('an error line of a bulk job says code, message and fields', () => {

@@ -1,6 +1,6 @@
 // Owns one Bulk 2.0 query job: create, wait with a deadline, read by locator. A slow or failed look never deletes the job; only
 // `abandon` does.
-import { parse } from 'csv-parse/sync';
+import { CsvError, parse } from 'csv-parse/sync';
 import { backoffMs } from '../../base/backoff.js';
 import type { Clock } from '../../base/clock.js';
 import { Retriable } from '../../base/errors.js';
@@ -95,6 +95,7 @@ export class QueryJob {
     });
     if (reply.status !== 200) throw this.#bad(`results of bulk job ${id} answered ${reply.status}`);
     const rows = rowsOf(reply.text);
+    if (rows === null) throw this.#bad(`results of bulk job ${id} are no complete CSV`);
     const count = reply.headers['sforce-numberofrecords'];
     if (count !== undefined && Number(count) !== rows.length)
       throw this.#bad(`results of bulk job ${id} have ${rows.length} of ${count} rows`);
@@ -135,7 +136,12 @@ export class QueryJob {
 
 const stateOf = (json: unknown): string => String((json as { state?: unknown } | undefined)?.state ?? '');
 
-/** Rows by header. The parser refuses rows of another width, so a cut page is an error and not a short record. */
-export function rowsOf(csv: string): Raw[] {
-  return parse(csv, { columns: true, bom: true, skip_empty_lines: true, relax_quotes: false }) as Raw[];
+/** Rows by header; null when a row has another width or an open quote, so that a cut page is never a short record. */
+export function rowsOf(csv: string): Raw[] | null {
+  try {
+    return parse(csv, { columns: true, bom: true, skip_empty_lines: true, relax_quotes: false }) as Raw[];
+  } catch (error) {
+    if (error instanceof CsvError) return null;
+    throw error;
+  }
 }

@@ -248,7 +248,9 @@ export class BulkWriter {
         throw error;
       }
       if (reply.status !== 200) return null;
-      for (const row of rowsOf(reply.text)) outcomes.set(keyIn(row), read(row));
+      const rows = rowsOf(reply.text);
+      if (rows === null) return null;
+      for (const row of rows) outcomes.set(keyIn(row), read(row));
     }
     return outcomes;
   }
