@@ -1,6 +1,9 @@
 // Owns what a memory remote is made of, as data: objects, fields, normalisers, capabilities. Promises every problem at once.
 import { z } from 'zod';
+import { checkYaml } from '../../base/checked.js';
 import { Problems, type Problem } from '../../base/errors.js';
+import { didYouMean } from '../../base/suggest.js';
+import type { YamlFile } from '../../base/yaml.js';
 import type { ConfigPlace } from '../connector.js';
 import { normaliserPattern } from './values.js';
 
@@ -73,33 +76,34 @@ export type ObjectSpec = MemoryConfig['objects'][string];
 export type FieldSpec = ObjectSpec['fields'][string];
 
 export function parseMemoryConfig(raw: unknown, place: ConfigPlace): MemoryConfig {
-  const parsed = memoryConfig.safeParse(raw ?? {});
+  // A place that is not known stays out of the message: its parts are then undefined.
+  const at = (path: Parameters<YamlFile['place']>[0]) => place(path) as ReturnType<YamlFile['place']>;
+  const checked = checkYaml(memoryConfig, { file: '', value: raw ?? {}, problems: [], place: at });
+  if (!checked.ok) throw new Problems(checked.problems);
+  const problems = danglingNames(checked.value, place);
+  if (problems.length > 0) throw new Problems(problems);
+  return checked.value;
+}
+
+/** Names inside the configuration that point to nothing in it. */
+function danglingNames({ objects }: MemoryConfig, place: ConfigPlace): readonly Problem[] {
   const problems: Problem[] = [];
-  const note = (path: readonly PropertyKey[], message: string, hint: string): void => {
-    const keys = path.map((key) => (typeof key === 'symbol' ? String(key) : key));
-    problems.push({ ...place(keys), message: `${keys.join('.') || 'memory connector'}: ${message}`, hint });
-  };
-  if (!parsed.success) {
-    for (const issue of parsed.error.issues)
-      note(issue.path, issue.message, 'see docs/connectors/memory.md for what may stand here');
-    throw new Problems(problems);
-  }
-  for (const [name, object] of Object.entries(parsed.data.objects)) {
-    object.unique.forEach((paths, index) => {
+  for (const [name, object] of Object.entries(objects)) {
+    for (const [index, paths] of object.unique.entries()) {
       for (const path of paths.filter((one) => object.fields[one] === undefined)) {
-        note(['objects', name, 'unique', index], `${name} has no field ${path}`, 'name a field of this object');
-      }
-    });
-    for (const [path, field] of Object.entries(object.fields)) {
-      if (field.references !== undefined && parsed.data.objects[field.references] === undefined) {
-        note(
-          ['objects', name, 'fields', path, 'references'],
-          `there is no object ${field.references}`,
-          'declare it under objects',
-        );
+        const hint = didYouMean(path, Object.keys(object.fields));
+        problems.push({ ...place(['objects', name, 'unique', index]), message: `${name} has no field ${path}`, hint });
       }
     }
+    for (const [path, { references }] of Object.entries(object.fields)) {
+      if (references === undefined || objects[references] !== undefined) continue;
+      const where = place(['objects', name, 'fields', path, 'references']);
+      problems.push({
+        ...where,
+        message: `there is no object ${references}`,
+        hint: didYouMean(references, Object.keys(objects)),
+      });
+    }
   }
-  if (problems.length > 0) throw new Problems(problems);
-  return parsed.data;
+  return problems;
 }
