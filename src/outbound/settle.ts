@@ -82,15 +82,7 @@ export async function settleAll(
   );
   await openReviews(
     tx,
-    [
-      ...of('review').map(({ review }) => review),
-      ...stolen.map(({ link }): Review => ({
-        ...feed,
-        kind: 'duplicate',
-        key: link.externalId,
-        evidence: { hubId: link.hubId },
-      })),
-    ],
+    [...of('review').map(({ review }) => review), ...stolen.map(({ link }) => duplicateReview(feed, link))],
     nowMs,
   );
   await storeEvents(
@@ -116,6 +108,11 @@ export async function settleAll(
     ...applied.filter(({ again }) => again).map(({ delivery }): Release => again(delivery.hubId)),
   ]);
   return { lost: settlements.length - mine.length };
+}
+
+/** The record that we meant to link belongs to another hub record already: a person must say which it is. */
+function duplicateReview(feed: Pick<Review, 'spoke' | 'entity'>, link: LinkWrite): Review {
+  return { ...feed, kind: 'duplicate', key: link.externalId, evidence: { hubId: link.hubId } };
 }
 
 async function saveChildren(
