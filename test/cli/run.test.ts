@@ -60,7 +60,8 @@ async function running(
   const ended = run(['run', '--json'], fake.io);
   const failed = ended.then((code) => `ended with ${code}: ${fake.err()}`);
   try {
-    await expect.poll(async () => Promise.race([failed, fake.out()]), { timeout: 20_000 }).toMatch(/"event":"running"/);
+    const announced = (): Promise<string> => Promise.race([failed, Promise.resolve(fake.out())]);
+    await expect.poll(announced, { timeout: 20_000 }).toMatch(/"event":"running"/);
     const { url } = JSON.parse(fake.out()) as { url: string };
     await body({ url, log: fake.err });
   } finally {
