@@ -7,6 +7,7 @@ import {
   laneShare,
   observed,
   pauseLeftMs,
+  skewMsMax,
   waitFor,
   type Budget,
   type Grant,
@@ -35,7 +36,7 @@ const take = {
           else least(token_limit,
             remaining + restore_per_second * greatest(0, extract(epoch from $2::timestamptz - updated_at))) end as available,
         token_limit * (reserve + (1 - reserve) * $5::float8) as floor,
-        coalesce(paused_until > $2::timestamptz and paused_until > paused_at, false) as paused
+        coalesce(paused_until > $2::timestamptz and paused_at - $6::interval <= $2::timestamptz, false) as paused
       from truespoke.quota where spoke = $1 for update
     ), priced as (
       select *, least($3::float8, token_limit - floor) as cost, floor(available - floor) as spare from seen
@@ -52,12 +53,21 @@ const take = {
       extract(epoch from q.paused_at) * 1000 as paused_ms, extract(epoch from q.paused_until) * 1000 as until_ms`,
 };
 
+const skew = `${skewMsMax} milliseconds`;
+
 export function postgresLedger(db: Queryable, clock: Clock): QuotaLedger {
   const at = (): string => new Date(clock.now()).toISOString();
   return {
     async take(spoke: string, request: TakeRequest): Promise<Grant> {
       const nowMs = clock.now();
-      const values = [spoke, new Date(nowMs).toISOString(), request.cost, request.wanted, laneShare[request.lane]];
+      const values = [
+        spoke,
+        new Date(nowMs).toISOString(),
+        request.cost,
+        request.wanted,
+        laneShare[request.lane],
+        skew,
+      ];
       const { rows } = await db.query({ ...take, values });
       return rows[0] === undefined ? granted(request.wanted) : toGrant(rows[0], request, nowMs);
     },
@@ -88,9 +98,9 @@ export function postgresLedger(db: Queryable, clock: Clock): QuotaLedger {
          values ($1, $2::timestamptz, $3::timestamptz, $4, $2::timestamptz)
          on conflict (spoke) do update set
            paused_at = excluded.paused_at, paused_until = excluded.paused_until, paused_reason = excluded.paused_reason
-         where q.paused_until is null or least(q.paused_until - excluded.paused_at, q.paused_until - q.paused_at)
-           < excluded.paused_until - excluded.paused_at`,
-        [spoke, new Date(nowMs).toISOString(), new Date(nowMs + ms).toISOString(), reason],
+         where q.paused_until is null or q.paused_until < excluded.paused_until
+           or excluded.paused_at < q.paused_at - $5::interval`,
+        [spoke, new Date(nowMs).toISOString(), new Date(nowMs + ms).toISOString(), reason, skew],
       );
     },
   };
