@@ -70,10 +70,11 @@ export const defaultLimits: EngineLimits = {
   capture: { messagesMax: 50_000, waitMs: 5_000, spillRows: 20_000, massDelete: 100, idleAdvanceMs: 10_000 },
   inbound: { batchRecords: 1_000, massDelete: { absolute: 100, relative: 0.1 }, referenceWaitMs: 24 * 3_600_000 },
   outbound: {
-    leaseMs: 120_000,
+    leaseMs: 300_000,
     attemptsMax: 8,
     backoff: { firstMs: 500, maxMs: 60_000 },
-    conditionalRecords: 5,
+    conditionalRecords: 25,
+    bulkRecords: 10_000,
     unknownReadBacks: 4,
   },
 };

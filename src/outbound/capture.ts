@@ -63,10 +63,17 @@ class Gathered {
   /** Takes a finished transaction in. Its dirty keys are newer than those gathered before. */
   absorb(other: Gathered): void {
     for (const row of other.journal) this.journal.push(row);
-    for (const [key, dirty] of other.dirty) this.dirty.set(key, dirty);
+    for (const [key, dirty] of other.dirty) this.mark(key, dirty);
     this.reviews.push(...other.reviews);
     this.rekeys.push(...other.rekeys);
     this.changes += other.changes;
+  }
+
+  /** Several changes of one record are one: what they leave behind together is compared with the base. */
+  mark(key: string, dirty: Dirty): void {
+    const before = this.dirty.get(key)?.after;
+    const after = before === undefined ? dirty.after : union(before, dirty.after);
+    this.dirty.set(key, { ...dirty, after: after ?? null });
   }
 
   clearRows(): void {
@@ -74,6 +81,12 @@ class Gathered {
     this.dirty.clear();
     this.rekeys.length = 0;
   }
+}
+
+function union(before: Dirty['after'], after: Dirty['after']): Dirty['after'] {
+  return before === null || before === undefined || after === null || after === undefined
+    ? null
+    : { ...before, ...after };
 }
 
 interface Rekey {
@@ -180,7 +193,7 @@ class CaptureRun {
     for (const target of change.targets) {
       open.spokes.add(target.spoke);
       const key = `${target.spoke}\n${target.entity}\n${target.hubId}`;
-      rows.dirty.set(key, { ...target, lane, atMs, lsn: lsnText, trace });
+      rows.mark(key, { ...target, lane, atMs, lsn: lsnText, trace });
     }
     return rows.journal.length >= this.deps.limits.spillRows ? this.spillChunk(open) : undefined;
   }

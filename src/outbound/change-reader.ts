@@ -4,7 +4,7 @@ import { fromWal } from '../mapping/values.js';
 import type { Entity } from '../mapping/mapping.js';
 import { fieldName, hubId, type EntityName, type FieldName, type HubId, type SpokeName } from '../model/ids.js';
 import type { Relation, SourceMessage, Tuple } from '../model/change.js';
-import type { HubValue } from '../model/record.js';
+import type { HubFields, HubValue } from '../model/record.js';
 import { concerns, type Route } from './route.js';
 
 export interface CapturedTable {
@@ -19,6 +19,8 @@ export interface Target {
   readonly spoke: SpokeName;
   readonly entity: EntityName;
   readonly hubId: HubId;
+  /** The changed fields that concern the spoke, as they are now; null where that is not the whole story. */
+  readonly after: HubFields | null;
 }
 
 export interface CapturedChange {
@@ -146,7 +148,7 @@ function change(
     before: old === null ? null : before,
     after: now === null ? null : after,
     rekeyedFrom: now !== null && oldKey !== undefined && oldKey !== null && oldKey !== key ? hubId(oldKey) : null,
-    targets: targets(table, key, changed, (field) => {
+    targets: targets(table, key, message.kind === 'delete' ? null : after, changed, (field) => {
       const index = columns.find((column) => column.field === field)?.index ?? -1;
       return [now?.[index], old?.[index]];
     }),
@@ -156,6 +158,7 @@ function change(
 function targets(
   table: CapturedTable,
   key: HubId,
+  after: Record<FieldName, HubValue> | null,
   changed: ReadonlySet<FieldName> | null,
   valuesOf: (field: FieldName) => readonly (HubValue | undefined)[],
 ): readonly Target[] {
@@ -163,13 +166,25 @@ function targets(
   for (const route of table.routes) {
     if (!concerns(route, changed)) continue;
     if (route.parentField === null) {
-      found.push({ spoke: route.spoke, entity: route.target, hubId: key });
+      found.push({ spoke: route.spoke, entity: route.target, hubId: key, after: concerning(route, after) });
       continue;
     }
     // A child moved from one parent to another concerns both.
     for (const parent of new Set(valuesOf(route.parentField))) {
-      if (typeof parent === 'string') found.push({ spoke: route.spoke, entity: route.target, hubId: hubId(parent) });
+      if (typeof parent === 'string')
+        found.push({ spoke: route.spoke, entity: route.target, hubId: hubId(parent), after: null });
     }
   }
   return found;
+}
+
+/** An archived or revived row concerns more than its fields: null makes a delivery in any case. */
+function concerning(route: Route, after: Record<FieldName, HubValue> | null): HubFields | null {
+  if (after === null || fieldName('deleted_at') in after) return null;
+  const fields: Record<FieldName, HubValue> = {};
+  for (const field of route.fields) {
+    const value = after[field];
+    if (value !== undefined) fields[field] = value;
+  }
+  return fields;
 }

@@ -11,7 +11,7 @@ import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { ownMappings, selectionOf } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId, SpokeName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
-import { abandonClaims, claim, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
+import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
 import type { Intent } from '../model/intent.js';
 import type { HubTable } from '../store/hub.js';
 import { linksByExternal } from '../store/links.js';
@@ -50,6 +50,8 @@ export interface OutboundLimits {
   readonly leaseMs: number;
   readonly attemptsMax: number;
   readonly backoff: Backoff;
+  /** Most records in one piece of bulk work: bounds memory and the time of a lease. */
+  readonly bulkRecords: number;
   /** Batches up to this size use conditional writes where the spoke has them: each costs a call of its own. */
   readonly conditionalRecords: number;
   /** How long a record whose fate is unknown is looked for before its create may be repeated at a spoke without idempotency. */
@@ -88,7 +90,7 @@ export async function deliver(
     spoke: open.name,
     entity: next.entity,
     state: next.unknown ? 'unknown' : 'pending',
-    rows: open.spoke.capabilities.writeBatch,
+    rows: await batchRows(deps, open, next.entity, nowMs),
     worker: deps.worker,
     nowMs,
     leaseMs: deps.limits.leaseMs,
@@ -107,6 +109,20 @@ export async function deliver(
     await abandonClaims(deps.pool, { spoke: open.name, entity: next.entity }, claimed).catch(() => undefined);
     throw error;
   }
+}
+
+/** As many as one call takes; where so many wait that the spoke's bulk route pays, as many as go through it at once. */
+async function batchRows(
+  deps: OutboundDeps,
+  { name, spoke }: OpenSpoke,
+  entity: EntityName,
+  nowMs: number,
+): Promise<number> {
+  const { writeBatch, bulkWriteFrom } = spoke.capabilities;
+  if (bulkWriteFrom === null) return writeBatch;
+  const { bulkRecords } = deps.limits;
+  const pending = await countPending(deps.pool, { spoke: name, entity }, bulkRecords, nowMs);
+  return pending >= bulkWriteFrom ? bulkRecords : writeBatch;
 }
 
 interface Sendable extends Planned {

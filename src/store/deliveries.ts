@@ -2,7 +2,7 @@
 // Law 5: what was sent and not answered becomes `unknown`, never pending again, until a read-back has decided.
 import type { EntityName, HubId, SpokeName } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
-import type { RemoteValue } from '../model/record.js';
+import type { HubFields, RemoteValue } from '../model/record.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 export type DeliveryLane = 0 | 1 | 2;
@@ -20,6 +20,11 @@ export interface Dirty {
   readonly observed?: Readonly<Record<string, RemoteValue>> | null;
   /** Asks a person first (mass deletion, TRUNCATE). */
   readonly held?: string | null;
+  /**
+   * What the changed fields hold now. When the link's base says just that and nothing is under way, the spoke shows it
+   * already and no delivery is made: an echo is stopped by comparison, here without even a row (law 1).
+   */
+  readonly after?: HubFields | null;
 }
 
 /** Marks records dirty: new rows, or a newer generation of those that are waiting or under way. Keys must be distinct. */
@@ -31,8 +36,15 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
        (spoke, entity, hub_id, state, generation, lane, dirty_at, lsn, trace, observed, reason)
      select r.spoke, r.entity, r.hub_id, case when r.held is null then 'pending' else 'held' end, 1, r.lane,
             r.at::timestamptz, r.lsn::pg_lsn, r.trace, r.observed::jsonb, r.held
-       from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-              as r (spoke, entity, hub_id, lane, at, lsn, trace, observed, held)
+       from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                   $10::text[])
+              as r (spoke, entity, hub_id, lane, at, lsn, trace, observed, held, after)
+      where r.after is null
+         or exists (select 1 from truespoke.delivery o
+                     where o.spoke = r.spoke and o.entity = r.entity and o.hub_id = r.hub_id)
+         or not exists (select 1 from truespoke.link l
+                         where l.spoke = r.spoke and l.entity = r.entity and l.hub_id = r.hub_id and l.state = 'live'
+                           and l.base_hub @> r.after::jsonb)
       order by r.spoke, r.entity, r.hub_id
      on conflict (spoke, entity, hub_id) do update set
        generation = d.generation + 1, lane = least(d.lane, excluded.lane),
@@ -50,6 +62,7 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
       rows.map((row) => row.trace),
       rows.map((row) => (row.observed === undefined || row.observed === null ? null : JSON.stringify(row.observed))),
       rows.map((row) => row.held ?? null),
+      rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after))),
     ],
   });
 }
@@ -275,6 +288,18 @@ export async function dirtyTimes(tx: Tx, feed: Feed, ids: readonly HubId[]): Pro
     values: [feed.spoke, feed.entity, ids],
   });
   return new Map(rows.map((row) => [row['hub_id'] as HubId, Date.parse(row['dirty_at'] ?? '')]));
+}
+
+/** Deliveries of a feed that wait, counted up to `limit`: is a bulk route worth its while? */
+export async function countPending(db: Queryable, feed: Feed, limit: number, nowMs: number): Promise<number> {
+  const { rows } = await db.query({
+    name: 'delivery_count_pending',
+    text: `select count(*)::text as n from (
+        select 1 from truespoke.delivery where spoke = $1 and entity = $2 and state = 'pending'
+           and (not_before is null or not_before <= $4::timestamptz) limit $3) due`,
+    values: [feed.spoke, feed.entity, limit, new Date(nowMs).toISOString()],
+  });
+  return Number(rows[0]?.['n'] ?? 0);
 }
 
 /** Entities with work that is due, of those given. */

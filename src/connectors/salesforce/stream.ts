@@ -44,13 +44,14 @@ export async function* listenTo(
   for (let failures = 0; !signal.aborted;) {
     const stream = new CometStream(parts, channels, signal);
     try {
+      const { user: ownUser } = await parts.client.session({ lane: 'interactive', signal });
       await stream.open();
       // What happened while nobody listened is found by polling.
       yield { kind: 'gap', reason: 'the stream was opened' };
       failures = 0;
       while (!signal.aborted) {
         const messages = await stream.next();
-        for (const message of messages) yield* eventsOf(parts, message, channels, signal);
+        for (const message of messages) yield* eventsOf(parts, message, channels, ownUser, signal);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -178,6 +179,7 @@ async function* eventsOf(
   parts: StreamParts,
   message: Message,
   channels: Map<string, number>,
+  ownUser: string | null,
   signal: AbortSignal,
 ): AsyncGenerator<StreamEvent> {
   const channel = String(message['channel']);
@@ -191,6 +193,8 @@ async function* eventsOf(
     yield { kind: 'gap', reason: type === '' ? 'an event without a header' : type };
     return;
   }
+  // Our own writes were read back when they were made, and the poll shows them again: fetching each would double every call.
+  if (header['commitUser'] !== undefined && header['commitUser'] === ownUser) return;
   const ids = (Array.isArray(header['recordIds']) ? header['recordIds'] : [])
     .filter((id): id is string => typeof id === 'string' && isId(id))
     .map(id18);
