@@ -222,7 +222,9 @@ class DeliveryBatch {
       }
       case 'wait': {
         const waitsFor = `${difference.entity}/${difference.hubId}`;
-        return this.later(delivery, 30_000, 'waits_for_reference', false, waitsFor);
+        // Its link wakes it; the clock is only for a wake-up that raced with this look.
+        const delayMs = Math.min(30_000, 500 * 2 ** Math.min(delivery.attempt, 10));
+        return this.later(delivery, delayMs, 'waits_for_reference', true, waitsFor);
       }
       case 'refuse':
         return { delivery, kind: 'park', code: difference.code, message: difference.message, field: difference.field };
@@ -435,9 +437,11 @@ class DeliveryBatch {
 
   private async settle(settlements: readonly Settlement[]): Promise<void> {
     if (settlements.length === 0) return;
-    const { lost } = await transaction(this.deps.pool, (tx) =>
-      settleAll(tx, this.mapping, settlements, this.deps.clock.now()),
-    );
+    const { lost } = await transaction(this.deps.pool, async (tx) => {
+      const settled = await settleAll(tx, this.mapping, settlements, this.deps.clock.now());
+      this.deps.crashpoint('delivery_settling');
+      return settled;
+    });
     if (lost > 0) this.deps.log.warn({ ...this.feed, deliveries: lost }, 'lease lost before settling');
     this.deps.crashpoint('delivery_settled');
   }

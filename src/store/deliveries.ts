@@ -219,8 +219,15 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
   await tx.query({
     name: 'delivery_release',
     text: `update truespoke.delivery d
-        set state = r.state, holder = null, lease_until = null, not_before = r.not_before::timestamptz, reason = r.reason,
-            waits_for = r.waits_for, attempt = d.attempt - case when r.counts then 0 else 1 end,
+        set state = r.state, holder = null, lease_until = null, reason = r.reason, waits_for = r.waits_for,
+            -- What it waits for may have been linked while it was looked at: then nobody will wake it.
+            not_before = case when exists (
+                select 1 from truespoke.link l
+                 where r.waits_for is not null and l.spoke = $1 and l.state = 'live'
+                   and l.entity = split_part(r.waits_for, '/', 1)
+                   and l.hub_id = substr(r.waits_for, strpos(r.waits_for, '/') + 1)
+              ) then null else r.not_before::timestamptz end,
+            attempt = d.attempt - case when r.counts then 0 else 1 end,
             intent = case when r.state = 'unknown' then d.intent end
        from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
               as r (hub_id, state, not_before, reason, waits_for, counts)

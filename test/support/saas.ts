@@ -11,7 +11,7 @@ import { createEngine, defaultLimits, type Engine, type EngineOptions } from '..
 import { loadMapping } from '../../src/mapping/load.js';
 import { spokeName } from '../../src/model/ids.js';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
-import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
+import { startShopify, type ShopifyOptions, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
 import { testDatabase, type TestDatabase } from './postgres.js';
 
 export interface Saas {
@@ -25,10 +25,10 @@ export interface Saas {
   end(): Promise<void>;
 }
 
-export async function openSaas(more: Partial<EngineOptions> = {}): Promise<Saas> {
+export async function openSaas(more: Partial<EngineOptions> = {}, shop: ShopifyOptions = {}): Promise<Saas> {
   const db = await testDatabase();
   const salesforce = await startSalesforce();
-  const shopify = await startShopify();
+  const shopify = await startShopify(shop);
   salesforce.load('Account', [{ Name: 'Online Store' }]);
   const { mapping } = await loadMapping(resolve('mappings'), { spokes: ['salesforce', 'shopify'] });
   const log = process.env['TEST_LOG'] === undefined ? silentLog : createLog({ level: process.env['TEST_LOG'] });
