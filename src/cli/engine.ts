@@ -97,13 +97,16 @@ function logFor(config: Config, readers: OpenEngineOptions['log'], io: Io): Log 
 
 const serverVersion = (number: number): string => `${Math.floor(number / 10_000)}.${number % 10_000}`;
 
-/** `TRUESPOKE_CRASH=delivery_sent:2` kills the process when it passes that point for the second time. For drills only. */
+/**
+ * `TRUESPOKE_CRASH=delivery_sent:2` kills the process when it passes that point for the second time; `page_fetched/shopify` is that
+ * point of one spoke. For drills only.
+ */
 function crashpoint(wish: string | undefined): (name: string) => void {
   const [wanted, times] = wish?.split(':') ?? [];
   if (wanted === undefined) return () => undefined;
   let left = Number(times ?? '1');
   return (name) => {
-    if (name !== wanted) return;
+    if (name !== wanted && name.split('/')[0] !== wanted) return;
     left -= 1;
     if (left <= 0) process.kill(process.pid, 'SIGKILL');
   };

@@ -1,13 +1,14 @@
 // Keeps one spoke coming in: backfill, then polling; hints (webhooks, streams, re-reads) beside it. One process at a time per
 // spoke; what it has done is in the cursors.
-import type { CallOptions } from '../connectors/connector.js';
+import type { CallOptions, Page } from '../connectors/connector.js';
 import { selectionOf } from '../mapping/selection.js';
 import type { Tally } from '../inbound/decision.js';
 import { cursor, type ObjectName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
-import { loadFeeds, saveFeed, type FeedState } from '../store/cursors.js';
+import { loadFeeds, saveFeed, type FeedKind, type FeedState } from '../store/cursors.js';
 import { dueHints, finishHints, storeEvents, type DueHint } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
+import type { Tx } from '../store/pool.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 
 export interface InboundSchedule {
@@ -88,29 +89,16 @@ async function scanObject(
   let records = 0;
   let finished = false;
   for await (const page of live.spoke.scan(object, selectionOf(context.mapping, live.name, object), after, options)) {
-    context.crashpoint('page_fetched');
+    crash(context, live, 'page_fetched', page);
     const tally = await context.inbound.accept({
       spoke: live.name,
       object,
       records: page.records,
       evidence: 'listing',
       lane: 'backfill',
-      commit: (tx) =>
-        saveFeed(
-          tx,
-          {
-            spoke: live.name,
-            object,
-            kind: 'scan',
-            cursor: page.cursor,
-            records: page.records.length,
-            total: page.total,
-            finished: page.last,
-          },
-          context.clock.now(),
-        ),
+      commit: (tx) => saveCursor(context, tx, live, 'scan', object, page),
     });
-    context.crashpoint('page_merged');
+    crash(context, live, 'page_merged', page);
     records += page.records.length;
     finished ||= page.last;
     count(context, live, object, page.records.length, tally);
@@ -142,32 +130,41 @@ async function pollObject(
     cursor(after),
     options,
   )) {
-    context.crashpoint('page_fetched');
+    crash(context, live, 'page_fetched', page);
     const tally = await context.inbound.accept({
       spoke: live.name,
       object,
       records: page.records,
       evidence: 'listing',
       lane: 'interactive',
-      commit: (tx) =>
-        saveFeed(
-          tx,
-          {
-            spoke: live.name,
-            object,
-            kind: 'changes',
-            cursor: page.cursor,
-            records: page.records.length,
-            finished: page.last,
-          },
-          context.clock.now(),
-        ),
+      commit: (tx) => saveCursor(context, tx, live, 'changes', object, page),
     });
-    context.crashpoint('page_merged');
+    crash(context, live, 'page_merged', page);
     count(context, live, object, page.records.length, tally);
     if (tally.refetched > 0) live.hintBell.ring();
     if (signal.aborted || page.last) return;
   }
+}
+
+/** Law 7: in the transaction that holds what the page came to. */
+async function saveCursor(
+  context: EngineContext,
+  tx: Tx,
+  live: LiveSpoke,
+  kind: FeedKind,
+  object: ObjectName,
+  page: Page,
+): Promise<void> {
+  const { records, cursor: covered, total, last } = page;
+  crash(context, live, 'page_written', page);
+  const progress = { spoke: live.name, object, kind, cursor: covered, records: records.length, total, finished: last };
+  await saveFeed(tx, progress, context.clock.now());
+  crash(context, live, 'cursor_written', page);
+}
+
+/** A page without records is no instant worth dying at. */
+function crash(context: EngineContext, live: LiveSpoke, point: string, page: Page): void {
+  if (page.records.length > 0) context.crashpoint(`${point}/${live.name}`);
 }
 
 function count(context: EngineContext, live: LiveSpoke, object: ObjectName, records: number, tally: Tally): void {

@@ -287,6 +287,7 @@ class CaptureRun {
     for (const review of gathered.reviews) {
       if (review.kind === 'mass_delete') await holdDeletes(tx, review.entity, review.key);
     }
+    this.deps.crashpoint('journal_written');
     const { slot, epoch } = this.deps.position;
     const owned = await advancePosition(tx, { slot, epoch, durableLsn: endLsn, atMs: this.deps.clock.now() });
     if (owned) return;
@@ -299,6 +300,7 @@ class CaptureRun {
 
   private async writeRows(tx: Tx, gathered: Gathered): Promise<void> {
     await insertJournal(tx, this.deps.position.epoch, gathered.journal);
+    this.deps.crashpoint('journal_inserted');
     for (const { entity, from, to } of gathered.rekeys) await rekeyLinks(tx, entity, from, to);
     await markDirty(tx, [...gathered.dirty.values()]);
   }
@@ -313,6 +315,7 @@ class CaptureRun {
     }
     await this.writeRows(this.spill.tx, open.rows);
     open.rows.clearRows();
+    this.deps.crashpoint('journal_spilled');
   }
 
   private async ensureDays(rows: readonly JournalRow[]): Promise<void> {

@@ -1,0 +1,193 @@
+// Owns a hub, both simulated systems and a project folder, and runs the built program against them as a process of its own: something
+// that can be killed. `npm run build` must have been run.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../src/base/clock.js';
+import type { LedgerEntry } from '../../src/simulators/ledger.js';
+import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
+import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
+import { freePort } from '../../src/store/postgres-process.js';
+import { testDatabase, type TestDatabase } from './postgres.js';
+import { root } from './source-tree.js';
+
+export const built = existsSync(join(root, 'dist', 'cli', 'main.js'));
+
+/** Contacts and customers, the same person by e-mail address. */
+const customer = `entity: customer
+fields:
+  email: { type: text, match: case-insensitive }
+  first_name: text
+  last_name: text
+spokes:
+  salesforce:
+    object: Contact
+    fields: { email: Email, first_name: FirstName, last_name: LastName }
+    delete: archive
+  shopify:
+    object: Customer
+    fields: { email: email, first_name: firstName, last_name: lastName }
+    delete: unlink
+`;
+
+const project = `hub: { url: "\${HUB_URL}" }
+spokes:
+  salesforce:
+    connector: salesforce
+    loginUrl: \${SALESFORCE_URL}
+    auth: { clientCredentials: { clientId: "\${SALESFORCE_ID}", clientSecret: "\${SALESFORCE_SECRET}" } }
+    lagSeconds: 0
+  shopify:
+    connector: shopify
+    shop: \${SHOPIFY_SHOP}
+    apiUrl: \${SHOPIFY_URL}
+    accessToken: \${SHOPIFY_TOKEN}
+    webhookSecrets: ["\${SHOPIFY_SECRET}"]
+    lagSeconds: 1
+schedule: { poll: 1, reconcile: false, catalogue: 5 }
+log: { level: debug }
+`;
+
+export interface EngineProcess {
+  readonly child: ChildProcess;
+  /** Resolves with the signal or the code that ended it. */
+  readonly ended: Promise<NodeJS.Signals | number | null>;
+  log(): string;
+}
+
+export interface ProcessRig {
+  readonly db: TestDatabase;
+  readonly salesforce: SalesforceSimulator;
+  readonly shopify: ShopifySimulator;
+  readonly url: string;
+  sql(text: string, values?: readonly unknown[]): Promise<Record<string, string | null>[]>;
+  /** `crash`: the instant at which it dies by its own hand, as TRUESPOKE_CRASH says. Resolves when it has announced itself, or died. */
+  start(crash?: string): Promise<EngineProcess>;
+  /** SIGKILL, and waits until it is gone. */
+  kill(process: EngineProcess): Promise<void>;
+  /** Starts with a crash point and waits for the death there; fails when it lives on. */
+  dieAt(crash: string): Promise<void>;
+  until<T>(check: () => Promise<T | null | undefined | false> | T | null | undefined | false, ms?: number): Promise<T>;
+  /** Nothing on its way: all captured, no delivery, no hint, both backfills done. */
+  settled(): Promise<void>;
+  /** Ledger entries of our own writes after `seq`. */
+  writes(simulator: 'salesforce' | 'shopify', object: string, after?: number): readonly LedgerEntry[];
+  end(): Promise<void>;
+}
+
+export async function openProcessRig(): Promise<ProcessRig> {
+  const [db, salesforce, shopify, port, folder] = await Promise.all([
+    testDatabase(),
+    startSalesforce(),
+    startShopify({ webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000], webhookFailuresMax: 100 }),
+    freePort(),
+    mkdtemp(join(tmpdir(), 'truespoke-drill-')),
+  ]);
+  const url = `http://127.0.0.1:${port}`;
+  await mkdir(join(folder, 'mappings'));
+  await writeFile(join(folder, 'mappings', 'customer.yaml'), customer);
+  await writeFile(join(folder, 'truespoke.yaml'), `${project}server: { port: ${port}, publicUrl: "${url}" }\n`);
+  const env = {
+    PATH: process.env['PATH'],
+    HUB_URL: db.url,
+    SALESFORCE_URL: salesforce.url,
+    SALESFORCE_ID: salesforce.credentials.clientId,
+    SALESFORCE_SECRET: salesforce.credentials.clientSecret,
+    SHOPIFY_URL: shopify.url,
+    SHOPIFY_SHOP: shopify.domain,
+    SHOPIFY_TOKEN: shopify.accessToken,
+    SHOPIFY_SECRET: shopify.webhookSecrets[0],
+  };
+  const alive = new Set<EngineProcess>();
+  const rig: ProcessRig = {
+    db,
+    salesforce,
+    shopify,
+    url,
+    async sql(text, values) {
+      return (await db.pool.query<Record<string, string | null>>(text, (values ?? []) as unknown[])).rows;
+    },
+    async start(crash) {
+      const started = launch(folder, crash === undefined ? env : { ...env, TRUESPOKE_CRASH: crash });
+      alive.add(started);
+      let ended = false;
+      void started.ended.then(() => {
+        ended = true;
+        alive.delete(started);
+      });
+      await rig.until(() => ended || started.announced(), 30_000);
+      if (ended && crash === undefined) throw new Error(`the engine ended: ${started.log().slice(-2_000)}`);
+      return started;
+    },
+    async kill(started) {
+      started.child.kill('SIGKILL');
+      await started.ended;
+    },
+    async dieAt(crash) {
+      const started = await rig.start(crash);
+      const late = systemClock.sleep(20_000).then(() => 'lives on');
+      const how = await Promise.race([started.ended, late]);
+      if (how !== 'SIGKILL') throw new Error(`${crash}: ${String(how)}\n${started.log().slice(-3_000)}`);
+    },
+    async until(check, ms = 20_000) {
+      const end = performance.now() + ms;
+      let last: unknown;
+      for (;;) {
+        try {
+          const value = await check();
+          if (value !== null && value !== undefined && value !== false) return value;
+          last = value;
+        } catch (error) {
+          last = error;
+        }
+        if (performance.now() > end) throw new Error(`not so within ${ms} ms; last: ${String(last)}`);
+        await systemClock.sleep(20);
+      }
+    },
+    async settled() {
+      const [mark] = await rig.sql(`select pg_logical_emit_message(true, 'drill', 'settled')::text as lsn`);
+      let quiet = 0;
+      await rig.until(async () => {
+        const [row] = await rig.sql(
+          `select (select count(*) from truespoke.position where durable_lsn > $1::pg_lsn)::text as captured,
+                  (select count(*) from truespoke.delivery where state <> 'held')::text as deliveries,
+                  (select count(*) from truespoke.inbox where done_at is null)::text as hints,
+                  (select count(*) from truespoke.cursor where kind = 'scan' and finished_at is not null)::text as scans`,
+          [mark?.['lsn']],
+        );
+        const idle = JSON.stringify(row) === '{"captured":"1","deliveries":"0","hints":"0","scans":"2"}';
+        quiet = idle ? quiet + 1 : 0;
+        if (quiet < 5) throw new Error(JSON.stringify(row));
+        return true;
+      });
+    },
+    writes(simulator, object, after = 0) {
+      const all = (simulator === 'salesforce' ? salesforce : shopify).ledger.entries({ object, after });
+      return all.filter(({ requestId }) => requestId !== null);
+    },
+    async end() {
+      for (const one of [...alive]) await rig.kill(one);
+      await Promise.all([salesforce.close(), shopify.close()]);
+      await db.drop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  return rig;
+}
+
+function launch(folder: string, env: NodeJS.ProcessEnv): EngineProcess & { announced(): boolean } {
+  const child = spawn(process.execPath, [join(root, 'bin', 'truespoke.js'), 'run', '--json'], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const text = { out: '', log: '' };
+  child.stdout.on('data', (chunk: Buffer) => (text.out += chunk.toString('utf8')));
+  child.stderr.on('data', (chunk: Buffer) => (text.log += chunk.toString('utf8')));
+  const ended = new Promise<NodeJS.Signals | number | null>((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? code));
+  });
+  return { child, ended, log: () => text.log + text.out, announced: () => text.out.includes('"running"') };
+}
