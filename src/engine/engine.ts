@@ -15,6 +15,7 @@ import { recoverLeases } from '../store/deliveries.js';
 import { migrateHub } from '../store/hub-schema.js';
 import { openHubTable, type HubTable } from '../store/hub.js';
 import { trimInbox } from '../store/inbox.js';
+import { dropJournalBefore } from '../store/journals.js';
 import { migrate } from '../store/migrate.js';
 import { expireWaiting } from '../store/parked.js';
 import { isConnectionLoss, openPool, transaction, type Pool } from '../store/pool.js';
@@ -230,6 +231,8 @@ class RunningEngine implements Engine {
       if (round % 60 !== 0) continue;
       await expireWaiting(this.pool, clock.now());
       await trimInbox(this.pool, clock.now() - retentionMs);
+      if (round % 3_600 === 0)
+        await dropJournalBefore(this.pool, new Date(clock.now() - retentionMs).toISOString().slice(0, 10));
     }
   }
 

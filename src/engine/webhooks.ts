@@ -36,7 +36,9 @@ export async function receiveWebhook(
   deps.crashpoint('webhook_verified');
   const { eventId, topic, hints, compliance } = verdict;
   const nowMs = deps.clock.now();
-  const events = hints.map((hint, i) => ({
+  // A record of an object that nothing maps is no work of ours.
+  const ours = hints.filter((hint) => live.objects.includes(hint.object));
+  const events = ours.map((hint, i) => ({
     eventId: i === 0 ? eventId : `${eventId}#${i}`,
     topic,
     object: hint.object,

@@ -40,7 +40,7 @@ export function decide(
   if (link !== undefined && context.busy.has(link.hubId)) {
     return { incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' };
   }
-  if (record.deleted) return decideDeleted(context, incoming, link);
+  if (record.deleted) return decideDeleted(context, rules, incoming, link);
   if (link?.state === 'tombstone' && rules.evidence === 'listing' && !(record.version > link.version)) {
     return { incoming, kind: 'ignore', why: 'older' };
   }
@@ -79,11 +79,16 @@ function showsBase(fields: ObservedFields, link: Link): boolean {
   });
 }
 
-function decideDeleted(context: BatchContext, incoming: Incoming, link: Link | undefined): Decision {
+function decideDeleted(
+  context: BatchContext,
+  rules: DecideRules,
+  incoming: Incoming,
+  link: Link | undefined,
+): Decision {
   const { record } = incoming;
   if (link?.state !== 'live') return { incoming, kind: 'ignore', why: 'unknown_deleted' };
   // Word of a deletion that is older than what we saw since: it may have been undone.
-  if (record.version !== '' && record.version < link.version) {
+  if (rules.evidence === 'listing' && record.version !== '' && record.version < link.version) {
     return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
   }
   if (record.mergedInto !== null) {

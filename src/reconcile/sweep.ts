@@ -7,8 +7,10 @@ import { must } from '../base/assert.js';
 import type { Spoke } from '../connectors/connector.js';
 import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { ownMappings, selectionOf } from '../mapping/selection.js';
-import type { EntityName, ExternalId, SpokeName } from '../model/ids.js';
+import type { EntityName, ExternalId, FieldName, SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
+import type { RemoteValue } from '../model/record.js';
+import { insertConflicts, type ConflictRow } from '../store/conflicts.js';
 import { lane, markDirty, type Dirty } from '../store/deliveries.js';
 import {
   closeDrift,
@@ -50,6 +52,14 @@ export interface SweepReport {
   readonly repaired: number;
   /** Records of the spoke that no link knows, of a complete listing. */
   readonly unseen: number;
+}
+
+/** What one page of links turned up. */
+interface Found {
+  readonly drift: DriftRow[];
+  readonly dirty: Dirty[];
+  readonly hints: InboxEvent[];
+  readonly overwritten: ConflictRow[];
 }
 
 const localRowsMax = 10_000;
@@ -169,9 +179,7 @@ class FeedSweep {
     // Links and what is under way are read after the remote: a change in between must not look like drift.
     const fresh = await linksByExternal(pool, this.feed, ids);
     const busy = await explained(pool, this.feed, links);
-    const drift: DriftRow[] = [];
-    const dirty: Dirty[] = [];
-    const hints: InboxEvent[] = [];
+    const into: Found = { drift: [], dirty: [], hints: [], overwritten: [] };
     const agreed: Link[] = [];
     for (const before of links) {
       const link = fresh.get(before.externalId);
@@ -180,18 +188,14 @@ class FeedSweep {
       const record = records.get(link.externalId) ?? null;
       const verdict = classify({ mapping: this.mapping, link, record, explained: busy.has(link.hubId) });
       if (verdict.kind === 'agrees') agreed.push(link);
-      else this.collect(verdict, link, { drift, dirty, hints });
+      else this.collect(verdict, link, into);
     }
-    await transaction(pool, (tx) => this.savePage(tx, run, links, { drift, dirty, hints, agreed }));
+    await transaction(pool, (tx) => this.savePage(tx, run, links, { ...into, agreed }));
     this.compared += links.length;
-    this.drifted += new Set(drift.map((row) => row.externalId)).size;
+    this.drifted += new Set(into.drift.map((row) => row.externalId)).size;
   }
 
-  private collect(
-    verdict: Classified,
-    link: Link,
-    into: { drift: DriftRow[]; dirty: Dirty[]; hints: InboxEvent[] },
-  ): void {
+  private collect(verdict: Classified, link: Link, into: Found): void {
     const row = (field: string | null, kind: string, action: string, base: unknown, remote: unknown): DriftRow => ({
       ...this.feed,
       hubId: link.hubId,
@@ -207,6 +211,7 @@ class FeedSweep {
         for (const [field, shown] of Object.entries(verdict.shown)) {
           const agreedOn = link.base[field as keyof typeof link.base]?.remote ?? null;
           into.drift.push(row(field, 'damaged', 'push', agreedOn, shown));
+          into.overwritten.push(this.overwritten(link, field as FieldName, shown));
         }
         into.dirty.push(this.dirty(link.hubId, verdict.shown));
         break;
@@ -227,6 +232,25 @@ class FeedSweep {
     }
   }
 
+  /** Nothing vanishes: what is written over is kept with both values, should it have been an edit after all. */
+  private overwritten(link: Link, field: FieldName, shown: RemoteValue): ConflictRow {
+    const { hub } = must(link.base[field], 'base');
+    return {
+      ...this.feed,
+      hubId: link.hubId,
+      field,
+      base: hub,
+      hub,
+      spokeValue: typeof shown === 'string' ? shown : JSON.stringify(shown),
+      remote: shown,
+      policy: 'repair',
+      winner: 'hub',
+      hubAtMs: null,
+      spokeAtMs: null,
+      trace: 'reconcile',
+    };
+  }
+
   private hint(id: ExternalId): InboxEvent {
     return {
       eventId: `reconcile:${this.mapping.object}:${id}:${this.deps.ids.uuid()}`,
@@ -244,15 +268,11 @@ class FeedSweep {
     tx: Tx,
     run: string,
     links: readonly Link[],
-    page: {
-      drift: readonly DriftRow[];
-      dirty: readonly Dirty[];
-      hints: readonly InboxEvent[];
-      agreed: readonly Link[];
-    },
+    page: Found & { readonly agreed: readonly Link[] },
   ): Promise<void> {
     const nowMs = this.deps.clock.now();
     await saveDrift(tx, run, page.drift, nowMs);
+    await insertConflicts(tx, page.overwritten, nowMs);
     await markDirty(tx, page.dirty);
     await storeEvents(tx, this.feed.spoke, page.hints, nowMs);
     const hubIds = page.agreed.map((link) => link.hubId);

@@ -29,6 +29,17 @@ export async function ensureJournalDay(db: Queryable, day: string): Promise<void
   );
 }
 
+/** Drops the partitions of whole days before `day` (`2026-10-01`). Returns how many. */
+export async function dropJournalBefore(db: Queryable, day: string): Promise<number> {
+  const { rows } = await db.query(
+    `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = 'truespoke.journal'::regclass and c.relname < $1 order by c.relname`,
+    [`journal_${day.replaceAll('-', '')}`],
+  );
+  for (const row of rows) await db.query(`drop table truespoke.${quoteName(row['name'] ?? '')}`);
+  return rows.length;
+}
+
 export async function insertJournal(tx: Tx, epoch: number, rows: readonly JournalRow[]): Promise<void> {
   if (rows.length === 0) return;
   await tx.query({
