@@ -13,6 +13,8 @@ const onSignal = (): void => {
 };
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
+// Started with a channel, as the demo does: when whoever held the other end is gone, nobody is left to end us.
+if (process.channel !== undefined) process.on('disconnect', onSignal);
 // A reader that went away (`truespoke status | head`) is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 

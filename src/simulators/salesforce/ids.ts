@@ -26,14 +26,23 @@ export function normaliseId(text: string): string | null {
 }
 
 export class IdMint {
-  private readonly counters = new Map<string, number>();
+  private readonly last = new Map<string, number>();
 
   /** The next id with the given three-character key prefix. */
   next(prefix: string): string {
-    const n = (this.counters.get(prefix) ?? 0) + 1;
-    this.counters.set(prefix, n);
+    const n = (this.last.get(prefix) ?? 0) + 1;
+    this.last.set(prefix, n);
     let digits = '';
     for (let rest = n; digits.length < 6; rest = Math.floor(rest / 62)) digits = (base62[rest % 62] ?? '0') + digits;
     return longId(`${prefix}Hs0000${digits}`);
+  }
+
+  /** How many ids of each prefix were given out. */
+  counters(): readonly (readonly [string, number])[] {
+    return [...this.last];
+  }
+
+  restore(counters: readonly (readonly [string, number])[]): void {
+    for (const [prefix, n] of counters) this.last.set(prefix, n);
   }
 }

@@ -38,8 +38,8 @@ export class Org {
   readonly engineUserId: string;
   readonly personUserId: string;
   private readonly listeners: CommitListener[] = [];
-  private readonly bin = new Map<string, string>();
-  private readonly autoNumbers = new Map<string, number>();
+  readonly bin = new Map<string, string>();
+  readonly autoNumbers = new Map<string, number>();
 
   constructor(
     readonly clock: Clock,

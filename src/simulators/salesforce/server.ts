@@ -22,6 +22,7 @@ import { Org } from './org.js';
 import { queryRoutes } from './query-routes.js';
 import { Router } from './router.js';
 import type { Rules } from './rules.js';
+import { restore, snapshotOf, type OrgSnapshot } from './snapshot.js';
 import { sobjectRoutes } from './sobject-routes.js';
 import { versionRoutes } from './version-routes.js';
 import type { Row } from './words.js';
@@ -47,6 +48,11 @@ export interface SalesforceSimulator {
   purge(object: string, id: string, actor?: string): Promise<void>;
   /** All stored rows, those in the recycle bin too. */
   records(object: string): readonly Row[];
+  /** One stored row by id, or undefined. */
+  record(object: string, id: string): Row | undefined;
+  /** All records with their ids and stamps, to be restored into a fresh simulator of the same org. */
+  snapshot(): OrgSnapshot;
+  restore(snapshot: OrgSnapshot): void;
   stats(): CallStats;
   setLimit(change: { readonly max?: number; readonly spent?: number }): void;
   close(): Promise<void>;
@@ -110,6 +116,9 @@ export async function startSalesforce(options: SalesforceOptions = {}): Promise<
     merge: (object, masterId, loserId, actor) => org.merge(object, masterId, [loserId], actor),
     purge: (object, id, actor) => org.purge(object, id, actor),
     records: (object) => [...org.store.table(org.object(object).name).all()],
+    record: (object, id) => org.store.table(org.object(object).name).get(id),
+    snapshot: () => snapshotOf(org),
+    restore: (snapshot) => restore(org, snapshot),
     stats: () => app.calls.read(),
     setLimit: (change) => app.limits.set(change),
     close: () => {

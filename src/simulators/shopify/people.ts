@@ -198,6 +198,25 @@ function variantBySku(shop: Shop, sku: string): string | undefined {
   return id === null ? undefined : gid('ProductVariant', id);
 }
 
+/** One live record by gid. */
+export function recordOf(shop: Shop, object: string, id: string): Input | undefined {
+  const number = readGid(id)?.id ?? Number(id);
+  switch (objectOf(object)) {
+    case 'Customer': {
+      const row = shop.customers.get(number);
+      return row === undefined ? undefined : customerImage(shop, row);
+    }
+    case 'Product': {
+      const row = shop.products.get(number);
+      return row === undefined ? undefined : productImage(shop, row);
+    }
+    case 'Order': {
+      const row = shop.orders.get(number);
+      return row === undefined ? undefined : orderImage(shop, row);
+    }
+  }
+}
+
 /** Every live record, as the ledger shows it, with its stamps in ms precision. */
 export function records(shop: Shop, object: string): readonly Input[] {
   const stamps = (row: { createdAt: number; updatedAt: number }): Input => ({

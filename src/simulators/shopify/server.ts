@@ -16,9 +16,10 @@ import type { Call, Quirks } from './call.js';
 import { callNames, Documents, execute, throttledByFault, type GraphqlBody, type Prepared } from './execute.js';
 import { idOf } from './gid.js';
 import { compliancePayload, type ComplianceTopic } from './payloads-shop.js';
-import { edit, load, records } from './people.js';
+import { edit, load, recordOf, records } from './people.js';
 import { sharedSchema } from './schema/schema.js';
 import { Shop } from './shop.js';
+import { restore, snapshotOf, type ShopSnapshot } from './snapshot.js';
 import { Webhooks } from './webhooks.js';
 
 export const servedVersions: readonly string[] = ['2026-01', '2026-04', '2026-07', '2026-10'];
@@ -81,6 +82,11 @@ export interface ShopifySimulator {
   /** A buyer's order: `{ customer: email or gid, lines: [{ sku | variantId, quantity, price? }], … }`. */
   placeOrder(order: Readonly<Record<string, unknown>>): EditResult & { readonly name: string };
   records(object: string): readonly Readonly<Record<string, unknown>>[];
+  /** One live record by gid, as `records` shows it, or undefined. */
+  record(object: string, id: string): Readonly<Record<string, unknown>> | undefined;
+  /** All records with their ids and stamps, to be restored into a fresh simulator of the same shop. */
+  snapshot(): ShopSnapshot;
+  restore(snapshot: ShopSnapshot): void;
   stats(): CallStats;
   resetStats(): void;
   /** Versions that are still served; a request for another one falls forward. */
@@ -209,6 +215,18 @@ class Running implements ShopifySimulator {
 
   records(object: string): readonly Readonly<Record<string, unknown>>[] {
     return records(this.shop, object);
+  }
+
+  record(object: string, id: string): Readonly<Record<string, unknown>> | undefined {
+    return recordOf(this.shop, object, id);
+  }
+
+  snapshot(): ShopSnapshot {
+    return snapshotOf(this.shop);
+  }
+
+  restore(snapshot: ShopSnapshot): void {
+    restore(this.shop, snapshot);
   }
 
   stats(): CallStats {

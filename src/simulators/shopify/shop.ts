@@ -63,7 +63,7 @@ export class Shop {
   readonly ordersOfCustomer = new Map<number, Set<number>>();
   private readonly skus = new Map<string, number>();
   lastOrderNumber = 1000;
-  private lastMinor = 1_000_000_000_000;
+  lastMinor = 1_000_000_000_000;
 
   constructor(
     readonly facts: ShopFacts,

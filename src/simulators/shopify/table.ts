@@ -2,6 +2,11 @@
 // listing over the index sees it only after the lag, as with the real shop. Never deletes the id from being taken.
 import type { Stamped } from './rows.js';
 
+export interface TableSnapshot<Row> {
+  readonly last: number;
+  readonly rows: readonly Row[];
+}
+
 interface Change<Row> {
   readonly at: number;
   readonly id: number;
@@ -39,6 +44,15 @@ export class Table<Row extends Stamped> {
   delete(id: number, at: number): void {
     this.rows.delete(id);
     if (this.searched) this.waiting.push({ at, id, row: null });
+  }
+
+  snapshot(): TableSnapshot<Row> {
+    return { last: this.last, rows: [...this.rows.values()] };
+  }
+
+  restore({ last, rows }: TableSnapshot<Row>, at: number): void {
+    for (const row of rows) this.put(row, at);
+    this.last = last;
   }
 
   get size(): number {
