@@ -134,6 +134,7 @@ class CaptureRun {
   private readonly days = new Set<string>();
   private durableLsn: Lsn;
   private advancedAtMs = Number.NEGATIVE_INFINITY;
+  private hurry = false;
 
   constructor(private readonly deps: CaptureDeps) {
     this.reader = createChangeReader(deps.tables);
@@ -147,7 +148,10 @@ class CaptureRun {
         this.begin(message);
         return undefined;
       case 'message':
-        if (message.transactional && message.prefix === 'truespoke') this.reader.mark(message.content);
+        if (message.prefix !== 'truespoke') return undefined;
+        if (message.transactional) this.reader.mark(message.content);
+        // An application waits for everything before this mark (truespoke.await_delivery): say so as soon as it is true.
+        else this.hurry = true;
         return undefined;
       case 'insert':
       case 'update':
@@ -338,7 +342,8 @@ class CaptureRun {
   async idle(serverLsn: Lsn): Promise<void> {
     if (this.open !== null || this.ready.endLsn !== null || serverLsn <= this.durableLsn) return;
     const nowMs = this.deps.clock.monotonic();
-    if (nowMs - this.advancedAtMs < this.deps.limits.idleAdvanceMs) return;
+    if (!this.hurry && nowMs - this.advancedAtMs < this.deps.limits.idleAdvanceMs) return;
+    this.hurry = false;
     this.advancedAtMs = nowMs;
     const { slot, epoch } = this.deps.position;
     const owned = await transaction(this.deps.pool, (tx) =>
