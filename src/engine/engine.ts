@@ -1,5 +1,6 @@
 // The engine: prepares the hub, then runs capture, every spoke and housekeeping until the signal aborts. Holds no state that matters:
 // a process may die at any instruction and a fresh one goes on from Postgres alone.
+import { createHash } from 'node:crypto';
 import type { Clock } from '../base/clock.js';
 import { Problems } from '../base/errors.js';
 import type { Http } from '../base/http.js';
@@ -80,8 +81,16 @@ export const defaultLimits: EngineLimits = {
   },
 };
 
-export const slotName = 'truespoke';
 export const publicationName = 'truespoke';
+
+/** Slots are of the whole cluster, hubs are databases: each hub has a slot of its own. */
+export function slotOf(hubUrl: string): string {
+  const database = decodeURIComponent(new URL(hubUrl).pathname.slice(1));
+  const plain = database.toLowerCase().replace(/[^a-z0-9_]/g, '_');
+  if (plain === database && plain.length <= 50) return plain === '' ? 'truespoke' : `truespoke_${plain}`;
+  const digest = createHash('sha256').update(database).digest('hex').slice(0, 8);
+  return `truespoke_${plain.slice(0, 40)}_${digest}`;
+}
 
 export interface Engine {
   /** Migrations, hub tables, spokes. Safe to repeat and to run from many processes. */
@@ -208,7 +217,7 @@ class RunningEngine implements Engine {
     if (roles.has('capture')) {
       const setup = {
         url: options.hub.url,
-        slot: slotName,
+        slot: slotOf(options.hub.url),
         publication: publicationName,
         limits: limits.capture,
         catalogueMs: Math.min(options.catalogueMs, 60_000),
@@ -243,7 +252,7 @@ class RunningEngine implements Engine {
       clock,
       mapping,
       version,
-      slot: slotName,
+      slot: slotOf(hub.url),
       embedded: hub.embedded,
       serverVersion: hub.serverVersion,
       roles,

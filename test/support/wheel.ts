@@ -30,6 +30,8 @@ export interface WheelOptions {
   readonly limits?: Partial<EngineLimits>;
   readonly engine?: Partial<EngineOptions>;
   readonly before?: (db: TestDatabase) => Promise<void>;
+  /** Superuser URL of a cluster of its own, for drills that stop the server. */
+  readonly cluster?: string;
 }
 
 export interface Wheel {
@@ -50,7 +52,7 @@ export interface Wheel {
 }
 
 export async function openWheel(options: WheelOptions): Promise<Wheel> {
-  const db = await testDatabase();
+  const db = await testDatabase(options.cluster === undefined ? {} : { cluster: options.cluster });
   await options.before?.(db);
   const random = seeded(7);
   const remotes = new Map(
@@ -154,10 +156,10 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       let quiet = 0;
       await wheel.until(async () => {
         // Everything committed until now has been captured; then: is anything on its way?
-        const [mark] = await wheel.sql(`select pg_current_wal_insert_lsn()::text as lsn`);
+        const [mark] = await wheel.sql(`select pg_logical_emit_message(true, 'test', 'settled')::text as lsn`);
         await wheel.until(
           async () =>
-            (await wheel.sql(`select 1 from truespoke.position where durable_lsn >= $1::pg_lsn`, [mark?.['lsn']]))
+            (await wheel.sql(`select 1 from truespoke.position where durable_lsn > $1::pg_lsn`, [mark?.['lsn']]))
               .length > 0,
           ms,
         );
