@@ -2,10 +2,12 @@
 // Law 4: what is older than the base's own observation is ignored; equal stamps are fetched again by id.
 import type { Link } from '../model/link.js';
 import type { Version } from '../model/ids.js';
+import { AssertionFailed } from '../base/assert.js';
+import { BadValue } from '../mapping/mapping.js';
 import { sameRemote } from '../mapping/values.js';
 import type { HubRow } from '../model/record.js';
 import type { BatchContext } from './batch.js';
-import type { Decision, Incoming, Upsert } from './decision.js';
+import type { Decision, DecisionOf, Incoming, Upsert } from './decision.js';
 import type { Merged, MergeInput } from './merge.js';
 import type { Normalised, ObservedFields } from './normalise.js';
 
@@ -35,6 +37,22 @@ export function decide(
   rules: DecideRules,
   incoming: Incoming,
 ): Decision | Unlinked {
+  return orPark(incoming, () => judge(context, stages, rules, incoming));
+}
+
+/** A record that an expression or a lens cannot take parks itself; its batch goes on (law 9). */
+export function orPark<D>(incoming: Incoming, body: () => D): D | DecisionOf<'park'> {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof AssertionFailed) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    const code = error instanceof BadValue ? error.code : 'unreadable';
+    return { incoming, kind: 'park', code, message, field: null };
+  }
+}
+
+function judge(context: BatchContext, stages: Stages, rules: DecideRules, incoming: Incoming): Decision | Unlinked {
   const { record } = incoming;
   const link = context.links.get(record.externalId);
   if (link !== undefined && context.busy.has(link.hubId)) {

@@ -16,7 +16,12 @@ export interface Incoming {
 }
 
 export type Decision = { readonly incoming: Incoming } & (
-  | { readonly kind: 'ignore'; readonly why: 'same' | 'older' | 'out_of_scope' | 'unknown_deleted' | 'deleted_in_hub' }
+  | {
+      readonly kind: 'ignore';
+      readonly why: 'same' | 'older' | 'out_of_scope' | 'unknown_deleted' | 'deleted_in_hub';
+      /** What the hub's deletion overrules. */
+      readonly conflicts?: readonly MergeConflict[];
+    }
   /** Cannot be judged now: fetch it by id and decide then. */
   | { readonly kind: 'refetch'; readonly delayMs: number; readonly why: 'equal_stamp' | 'in_flight' | 'raced' }
   | { readonly kind: 'park'; readonly code: string; readonly message: string; readonly field: string | null }
@@ -24,7 +29,13 @@ export type Decision = { readonly incoming: Incoming } & (
   | { readonly kind: 'ambiguous'; readonly candidates: readonly Candidate[] }
   | { readonly kind: 'duplicate'; readonly of: Candidate }
   | Upsert
-  | { readonly kind: 'delete'; readonly hubId: HubId; readonly hold: boolean; readonly loses: HubFields | null }
+  | {
+      readonly kind: 'delete';
+      readonly hubId: HubId;
+      readonly hold: boolean;
+      /** Edits of the hub that the spoke never saw. */
+      readonly conflicts: readonly MergeConflict[];
+    }
   | { readonly kind: 'moved'; readonly hubId: HubId; readonly to: ExternalId; readonly survivorLinked: boolean }
 );
 
@@ -39,6 +50,8 @@ export interface Upsert {
   /** The spoke must get something back. */
   readonly push: boolean;
   readonly conflicts: readonly MergeConflict[];
+  /** References that are filled in once their targets are linked. */
+  readonly later: readonly Missing[];
   readonly hubChangedAtMs: number | null;
 }
 

@@ -23,7 +23,7 @@ export interface MergeInput {
 
 export interface MergeConflict {
   readonly field: FieldName;
-  readonly policy: Policy['kind'];
+  readonly policy: Policy['kind'] | 'ping_pong';
   readonly winner: 'hub' | 'spoke' | 'both' | 'open';
   readonly base: HubValue;
   readonly hub: HubValue;

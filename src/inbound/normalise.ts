@@ -20,7 +20,8 @@ export interface Missing {
 }
 
 export type Normalised =
-  | { readonly kind: 'observed'; readonly fields: ObservedFields }
+  /** `later`: references of a circle whose target has no link yet; the record goes on without them (F121). */
+  | { readonly kind: 'observed'; readonly fields: ObservedFields; readonly later: readonly Missing[] }
   /** A reference points to a record that has no link yet: the child waits. */
   | { readonly kind: 'waits'; readonly missing: readonly Missing[] }
   | { readonly kind: 'bad'; readonly field: FieldName; readonly code: string; readonly message: string };
@@ -44,9 +45,11 @@ export function normalise(
   record: RemoteRecord,
   parent: ExternalId | null,
   resolve: ResolveRef,
+  deferred: ReadonlySet<FieldName>,
 ): Normalised {
   const fields: Record<FieldName, ObservedField> = Object.create(null) as Record<FieldName, ObservedField>;
   const missing: Missing[] = [];
+  const later: Missing[] = [];
   for (const field of mapping.fields) {
     if (field.direction === 'out' && field.reads.length === 0) continue;
     const values: readonly RemoteValue[] | null = field.fromParent
@@ -65,7 +68,7 @@ export function normalise(
       }
       const id = externalId(String(target));
       const found = resolve(ref, id);
-      if (found === undefined) missing.push({ entity: ref, externalId: id });
+      if (found === undefined) (deferred.has(field.field.name) ? later : missing).push({ entity: ref, externalId: id });
       else fields[field.field.name] = { hub: found, remote };
       continue;
     }
@@ -77,7 +80,7 @@ export function normalise(
       throw error;
     }
   }
-  return missing.length > 0 ? { kind: 'waits', missing } : { kind: 'observed', fields };
+  return missing.length > 0 ? { kind: 'waits', missing } : { kind: 'observed', fields, later };
 }
 
 /** External ids that `normalise` will ask for, so that they can be resolved for a whole batch in one query. */

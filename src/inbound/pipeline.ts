@@ -11,13 +11,15 @@ import { findCandidates, lockMatching, nextIds, readChildren, readRows, type Hub
 import { countLive, linksByExternal, linksByHub } from '../store/links.js';
 import { park } from '../store/parked.js';
 import { sqlState, transaction, type Pool, type Tx } from '../store/pool.js';
+import { takeApprovals } from '../store/reviews.js';
 import { apply } from './apply.js';
 import { dedupe, loadBatch, parentField, type BatchContext } from './batch.js';
-import { decide, upsert, type Evidence, type Stages, type Unlinked } from './decide.js';
+import { decide, orPark, upsert, type Evidence, type Stages, type Unlinked } from './decide.js';
 import { addTally, emptyTally, type Decision, type Incoming, type Tally } from './decision.js';
 import { keyText, match, matchKey, type Candidate } from './match.js';
 import { merge } from './merge.js';
 import { normalise } from './normalise.js';
+import { quarantine } from './quarantine.js';
 
 export interface InboundDeps {
   readonly pool: Pool;
@@ -104,6 +106,12 @@ interface Hooks {
   readonly commit: Page['commit'] | undefined;
 }
 
+/**
+ * 22: a value the column cannot hold; 23: a constraint; 54: too long for an index; 09, 27, 44, P0: a trigger or a view of the user's
+ * refused. Anything else is not the record's fault.
+ */
+const recordsFault = /^(09|22|23|27|44|54|P0)/;
+
 /** One transaction, or, when Postgres refuses a value in it, two halves. */
 async function acceptBatch(
   deps: InboundDeps,
@@ -122,8 +130,7 @@ async function acceptBatch(
     });
   } catch (error) {
     const state = sqlState(error) ?? '';
-    // 22: a value the column cannot hold; 23: a constraint. Anything else is not the record's fault.
-    if (!/^(22|23)/.test(state) || records.length === 0) throw error;
+    if (!recordsFault.test(state) || records.length === 0) throw error;
     if (records.length === 1) return parkRefused(deps, mapping, must(records[0], 'record'), state, error, hooks);
     const middle = Math.ceil(records.length / 2);
     const tally = await acceptBatch(deps, page, mapping, records.slice(0, middle), { ...hooks, commit: undefined });
@@ -177,6 +184,8 @@ function refusal(state: string): string {
     '23503': 'another row still refers to it, or it refers to a missing one',
     '23505': 'a unique value exists already, or the hub record has a live link already',
     '23514': 'a check constraint does not hold',
+    '54000': 'a text is too long for an index on its column',
+    P0001: 'a trigger of the table refused it',
   };
   return reasons[state] ?? `SQLSTATE ${state}`;
 }
@@ -193,8 +202,9 @@ async function processBatch(
   const table = must(deps.tables.get(mapping.entity), mapping.entity);
   const context = await loadBatch(tx, mapping, entity, table, records);
   const nowMs = deps.clock.now();
+  const deferred = new Set(deps.mapping.deferred.filter((one) => one.entity === entity.name).map((one) => one.field));
   const stages: Stages = {
-    normalise: ({ record, parent }) => normalise(mapping, record, parent, context.resolve),
+    normalise: ({ record, parent }) => normalise(mapping, record, parent, context.resolve, deferred),
     merge,
   };
   const decided: Decision[] = [];
@@ -205,7 +215,8 @@ async function processBatch(
     else decided.push(decision);
   }
   decided.push(...(await matchAll(deps, tx, context, stages, unlinked, nowMs)));
-  const decisions = page.approved === true ? decided : await holdMassDelete(deps, tx, context, decided);
+  const calm = await quarantine(tx, context, decided, nowMs);
+  const decisions = page.approved === true ? calm : await holdMassDelete(deps, tx, context, calm);
   const tally = await apply(tx, context, decisions, {
     trace,
     nowMs,
@@ -325,14 +336,15 @@ async function matchAll(
       const id = outcome.kind === 'one' ? outcome.hubId : (ids?.[i] ?? hubId(deps.ids.uuid()));
       if (text !== null) taken.set(text, { hubId: id, linkedTo: externalId });
       if (outcome.kind === 'one') matched.push({ one, hubId: id });
-      else decisions.push(create(context, stages, one, id));
+      else decisions.push(orPark(incoming, () => create(context, stages, one, id)));
     }
   }
   const unread = matched.map(({ hubId: id }) => id).filter((id) => !context.rows.has(id));
   for (const [id, row] of await readRows(tx, table, unread, { lock: true })) context.rows.set(id, row);
   for (const { one, hubId: id } of matched) {
     const row = must(context.rows.get(id), `hub row ${id}`);
-    decisions.push(upsert(context, stages, one.incoming, { row, link: null, fields: one.fields, nowMs }));
+    const { incoming, fields, later } = one;
+    decisions.push(orPark(incoming, () => upsert(context, stages, incoming, { row, link: null, fields, later, nowMs })));
   }
   return decisions;
 }
@@ -381,7 +393,7 @@ async function candidatesOf(
   return found;
 }
 
-function create(context: BatchContext, stages: Stages, { incoming, fields }: Unlinked, id: HubId): Decision {
+function create(context: BatchContext, stages: Stages, { incoming, fields, later }: Unlinked, id: HubId): Decision {
   const merged = stages.merge({
     spoke: context.mapping.spoke,
     fields: context.mapping.fields,
@@ -392,7 +404,8 @@ function create(context: BatchContext, stages: Stages, { incoming, fields }: Unl
     spokeChangedAtMs: null,
   });
   const { version } = incoming.record;
-  return { ...merged, incoming, kind: 'upsert', hubId: id, row: 'insert', link: 'new', version, hubChangedAtMs: null };
+  const made = { kind: 'upsert', hubId: id, row: 'insert', link: 'new', version, later, hubChangedAtMs: null } as const;
+  return { ...merged, ...made, incoming };
 }
 
 /** Law 8: unusually many deletions at once wait for a person. */
@@ -403,10 +416,19 @@ async function holdMassDelete(
   decisions: readonly Decision[],
 ): Promise<readonly Decision[]> {
   const { absolute, relative } = deps.limits.massDelete;
-  const deletes = decisions.filter((decision) => decision.kind === 'delete').length;
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  const deleted = decisions.filter((decision) => decision.kind === 'delete');
+  if (deleted.length <= absolute) return decisions;
+  const keys = deleted.map(({ incoming }) => incoming.record.externalId);
+  const approved = await takeApprovals(tx, feed, keys);
+  const deletes = deleted.length - approved.size;
   if (deletes <= absolute) return decisions;
-  const live = await countLive(tx, { spoke: mapping.spoke, entity: mapping.entity });
+  const live = await countLive(tx, feed);
   if (deletes <= live * relative) return decisions;
-  deps.log.warn({ spoke: mapping.spoke, entity: mapping.entity, deletes, live }, 'mass deletion held');
-  return decisions.map((decision) => (decision.kind === 'delete' ? { ...decision, hold: true } : decision));
+  deps.log.warn({ ...feed, deletes, live }, 'mass deletion held');
+  return decisions.map((decision) =>
+    decision.kind === 'delete' && !approved.has(decision.incoming.record.externalId)
+      ? { ...decision, hold: true }
+      : decision,
+  );
 }

@@ -1,8 +1,8 @@
 // Owns truespoke.journal (every captured change) and truespoke.position (how far the slot was made durable).
 // Both are written in the transaction that also marks the deliveries: a position never claims more than was stored.
 import { formatLsn, parseLsn, type Lsn } from '../model/lsn.js';
-import type { EntityName, HubId } from '../model/ids.js';
-import type { HubFields } from '../model/record.js';
+import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
+import type { HubFields, HubValue } from '../model/record.js';
 import { quoteName } from './identifier.js';
 import type { Queryable, Tx } from './pool.js';
 
@@ -64,6 +64,49 @@ export async function insertJournal(tx: Tx, epoch: number, rows: readonly Journa
       rows.map((row) => (row.after === null ? null : JSON.stringify(row.after))),
     ],
   });
+}
+
+export interface Rewrite {
+  readonly hubId: HubId;
+  readonly field: FieldName;
+  readonly value: HubValue;
+}
+
+/**
+ * Of these changes, those that repeat themselves: the spoke has set this very value twice since then, another spoke has set
+ * another one twice in between, and no application touched the field. Returns the fields by record.
+ */
+export async function findPingPong(
+  tx: Tx,
+  feed: { readonly spoke: SpokeName; readonly entity: EntityName; readonly sinceMs: number },
+  rewrites: readonly Rewrite[],
+): Promise<Map<HubId, Set<string>>> {
+  const { rows } = await tx.query({
+    name: 'journal_ping_pong',
+    text: `select q.hub_id, q.field
+       from unnest($4::text[], $5::text[], $6::text[]) as q (hub_id, field, value)
+       cross join lateral (
+         select count(*) filter (where j.origin = $1 and j.after ->> q.field is not distinct from q.value) as ours,
+                count(*) filter (where j.origin <> $1 and j.after ->> q.field is distinct from q.value) as theirs,
+                count(*) filter (where j.origin = 'application') as people
+           from truespoke.journal j
+          where j.entity = $2 and j.hub_id = q.hub_id and j.at >= $3::timestamptz and j.op = 'update' and j.after ? q.field) c
+      where c.ours >= 2 and c.theirs >= 2 and c.people = 0`,
+    values: [
+      feed.spoke,
+      feed.entity,
+      new Date(feed.sinceMs).toISOString(),
+      rewrites.map((rewrite) => rewrite.hubId),
+      rewrites.map((rewrite) => rewrite.field),
+      rewrites.map((rewrite) => rewrite.value),
+    ],
+  });
+  const found = new Map<HubId, Set<string>>();
+  for (const row of rows) {
+    const id = row['hub_id'] as HubId;
+    found.set(id, (found.get(id) ?? new Set()).add(row['field'] ?? ''));
+  }
+  return found;
 }
 
 export interface Position {
