@@ -35,6 +35,8 @@ export const testSettings = {
   autovacuum: 'off',
   fsync: 'off',
   synchronous_commit: 'off',
+  // A commit becomes visible to the stream when the WAL writer has been by.
+  wal_writer_delay: '10ms',
   full_page_writes: 'off',
   max_connections: '200',
   max_wal_senders: '50',
