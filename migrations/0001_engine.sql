@@ -146,7 +146,9 @@ create table truespoke.conflict (
   hub_at       timestamptz,
   spoke_at     timestamptz,
   trace        text,
-  state        text not null check (state in ('decided', 'open', 'resolved'))
+  state        text not null check (state in ('decided', 'open', 'resolved')),
+  decided_by   text,
+  decided_at   timestamptz
 );
 create unique index conflict_once on truespoke.conflict (entity, hub_id, field, spoke, md5(coalesce(hub_value, '~') || '|' || coalesce(spoke_value, '~') || '|' || coalesce(base, '~')));
 create index conflict_open on truespoke.conflict (entity, hub_id) where state = 'open';

@@ -1,7 +1,9 @@
 // Owns `truespoke conflicts`: where two sides changed the same field, what was decided, and what was lost by it. This is the one command
 // that shows values: keeping the loser where a person can see it is the promise.
-import type { Command } from 'commander';
-import type { ExitCode } from '../base/errors.js';
+import { Argument, type Command } from 'commander';
+import { ConfigError, type ExitCode } from '../base/errors.js';
+import type { EntityName } from '../model/ids.js';
+import type { HubTable } from '../store/hub.js';
 import type { ListedConflict } from '../store/conflict-list.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
@@ -29,10 +31,67 @@ export async function execute(options: ConflictOptions, io: Io): Promise<ExitCod
   });
 }
 
+export interface ResolveOptions extends Common {
+  readonly value?: string;
+}
+
+const choices = ['hub', 'spoke', 'value'] as const;
+
+export async function resolveOne(
+  id: string,
+  choice: (typeof choices)[number],
+  options: ResolveOptions,
+  io: Io,
+): Promise<ExitCode> {
+  const [{ loadProject }, { withMigratedHub }, { resolveConflict }, { openHubTable }] = await Promise.all([
+    import('./project.js'),
+    import('./hub.js'),
+    import('../engine/resolve.js'),
+    import('../store/hub.js'),
+  ]);
+  if ((choice === 'value') !== (options.value !== undefined)) {
+    const hint = 'truespoke conflicts resolve 7 value --value "Ann Lee"';
+    throw new ConfigError({
+      code: 'value_missing',
+      message: '--value goes with the choice `value`, and only with it',
+      hint,
+    });
+  }
+  const { config, mappings } = await loadProject(options, io);
+  return withMigratedHub<ExitCode>(config, io, 'conflicts', async ({ pool }) => {
+    const tables = new Map<EntityName, HubTable>();
+    for (const [name, entity] of mappings.mapping.entities) tables.set(name, await openHubTable(pool, entity));
+    const decision = choice === 'value' ? { kind: choice, value: options.value ?? null } : { kind: choice };
+    const by = io.env['USER'] ?? 'a person';
+    const conflict = await resolveConflict({ pool, clock: io.clock, tables }, id, decision, by);
+    const { entity, hubId, field, spoke } = conflict;
+    print(
+      io,
+      options,
+      { id, entity, hubId, field, spoke, choice },
+      (paint) => `${paint.green('decided')}  ${entity} ${hubId}, ${field}: ${choice === 'spoke' ? spoke : choice}`,
+    );
+    return 0;
+  });
+}
+
 function listText(conflicts: readonly ListedConflict[], paint: Paint): string {
   if (conflicts.length === 0) return 'There is no conflict.';
-  const heads = ['when', 'spoke', 'entity', 'record', 'field', 'was', 'in the hub', 'at the spoke', 'policy', 'won'];
+  const heads = [
+    'id',
+    'when',
+    'spoke',
+    'entity',
+    'record',
+    'field',
+    'was',
+    'in the hub',
+    'at the spoke',
+    'policy',
+    'won',
+  ];
   const rows = conflicts.map((one) => [
+    one.id,
     one.at.slice(0, 19),
     one.spoke,
     one.entity,
@@ -61,7 +120,7 @@ function valueText(value: string | null, paint: Paint): string {
 }
 
 export function register(program: Command, frame: Frame): void {
-  program
+  const conflicts = program
     .command('conflicts')
     .description('fields that were changed on both sides, newest first, with both values')
     .option('--spoke <name>', 'with one spoke only')
@@ -76,5 +135,21 @@ export function register(program: Command, frame: Frame): void {
     )
     .action(async (_options: unknown, command: Command) => {
       frame.code = await execute(command.optsWithGlobals<ConflictOptions>(), frame.io);
+    });
+  conflicts
+    .command('resolve')
+    .description("decide an open conflict: the hub keeps its value, takes the spoke's, or both get another one")
+    .argument('<id>', 'as `truespoke conflicts --open` shows it')
+    .addArgument(new Argument('<choice>', 'who is right').choices(choices))
+    .option('--value <text>', 'with `value`: what both sides get')
+    .addHelpText(
+      'after',
+      examples([
+        ['truespoke conflicts resolve 7 hub', 'the hub is right: the spoke gets its value'],
+        ['truespoke conflicts resolve 7 value --value "Ann Lee"', 'neither is'],
+      ]),
+    )
+    .action(async (id: string, choice: (typeof choices)[number], _options: unknown, command: Command) => {
+      frame.code = await resolveOne(id, choice, command.optsWithGlobals<ResolveOptions>(), frame.io);
     });
 }

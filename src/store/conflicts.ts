@@ -1,5 +1,5 @@
 // Owns truespoke.conflict and truespoke.review: what two sides disagreed about, and what a person must decide.
-import type { EntityName, HubId, SpokeName } from '../model/ids.js';
+import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
 import type { Queryable, Tx } from './pool.js';
 
@@ -111,5 +111,51 @@ export async function closeReviews(
     `update truespoke.review set state = 'decided', decided_at = $5::timestamptz
       where state = 'open' and kind = any($1::text[]) and spoke = $2 and entity = $3 and key = any($4::text[])`,
     [which.kinds, which.spoke, which.entity, which.keys, iso(atMs)],
+  );
+}
+
+export interface OpenConflict {
+  readonly id: string;
+  readonly entity: EntityName;
+  readonly hubId: HubId;
+  readonly spoke: SpokeName;
+  readonly field: FieldName;
+  readonly hubValue: HubValue;
+  readonly spokeValue: HubValue;
+  readonly remote: RemoteValue;
+}
+
+/** The open conflict with this id, locked; null when it was decided or never was. */
+export async function lockConflict(tx: Tx, id: string): Promise<OpenConflict | null> {
+  const { rows } = await tx.query(
+    `select id, entity, hub_id, spoke, field, hub_value, spoke_value, remote from truespoke.conflict
+      where id = $1::bigint and state = 'open' for update`,
+    [id],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  return {
+    id,
+    entity: row['entity'] as EntityName,
+    hubId: row['hub_id'] as HubId,
+    spoke: row['spoke'] as SpokeName,
+    field: row['field'] as FieldName,
+    hubValue: row['hub_value'] ?? null,
+    spokeValue: row['spoke_value'] ?? null,
+    remote: JSON.parse(row['remote'] ?? 'null') as RemoteValue,
+  };
+}
+
+export async function closeConflict(
+  tx: Tx,
+  id: string,
+  winner: 'hub' | 'spoke',
+  by: string,
+  atMs: number,
+): Promise<void> {
+  await tx.query(
+    `update truespoke.conflict set state = 'resolved', winner = $2, decided_by = $3, decided_at = $4::timestamptz
+      where id = $1::bigint`,
+    [id, winner, by, iso(atMs)],
   );
 }
