@@ -14,7 +14,8 @@ import { closeParked, park, type Park } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
 import { versionMs } from './decide.js';
-import { emptyTally, type Decision, type DecisionOf, type Tally } from './decision.js';
+import { emptyTally, type Decision, type DecisionOf, type Incoming, type Tally } from './decision.js';
+import type { Missing } from './normalise.js';
 
 export interface ApplyOptions {
   readonly trace: string;
@@ -64,13 +65,18 @@ export async function apply(
     options.nowMs,
   );
   // The hub's deletion is on its way out; make sure that it is, whatever became of the delivery.
-  const overruled = of('ignore').filter((decision) => decision.why === 'deleted_in_hub');
-  await pushBack(
+  const overruled = of('ignore').flatMap((decision) => {
+    const hubId = context.links.get(decision.incoming.record.externalId)?.hubId;
+    return decision.why !== 'deleted_in_hub' || hubId === undefined ? [] : [{ ...decision, hubId }];
+  });
+  await writeConflicts(
     tx,
     feed,
-    overruled.map(({ incoming }) => context.links.get(incoming.record.externalId)?.hubId),
+    overruled.map((one) => keptOf(one, one.conflicts ?? [])),
     options,
   );
+  await pushBack(tx, context, overruled, options);
+  tally.conflicts += overruled.reduce((sum, { conflicts = [] }) => sum + conflicts.length, 0);
   tally.unchanged += of('ignore').length;
   return tally;
 }
@@ -128,8 +134,8 @@ async function writeUpserts(
   await writeConflicts(tx, feed, upserts, options);
   await pushBack(
     tx,
-    feed,
-    upserts.filter((upsert) => upsert.push).map(({ hubId }) => hubId),
+    context,
+    upserts.filter((upsert) => upsert.push),
     options,
   );
   const fresh = upserts.filter((upsert) => upsert.link !== 'keep').map(({ hubId }) => hubId);
@@ -159,16 +165,25 @@ function asHeld(base: Base, set: DecisionOf<'upsert'>['set'], row: HubRow | unde
   return pairs;
 }
 
+type Kept = Pick<DecisionOf<'upsert'>, 'hubId' | 'conflicts' | 'hubChangedAtMs' | 'version'>;
+
+const keptOf = (one: { hubId: HubId; incoming: Incoming }, conflicts: Kept['conflicts']): Kept => ({
+  hubId: one.hubId,
+  conflicts,
+  hubChangedAtMs: null,
+  version: one.incoming.record.version,
+});
+
 async function writeConflicts(
   tx: Tx,
   feed: { spoke: SpokeName; entity: EntityName },
-  upserts: readonly DecisionOf<'upsert'>[],
+  kept: readonly Kept[],
   options: ApplyOptions,
 ): Promise<void> {
-  const rows = upserts.flatMap((upsert) =>
-    upsert.conflicts.map((conflict): ConflictRow => ({
+  const rows = kept.flatMap((one) =>
+    one.conflicts.map((conflict): ConflictRow => ({
       ...feed,
-      hubId: upsert.hubId,
+      hubId: one.hubId,
       field: conflict.field,
       base: conflict.base,
       hub: conflict.hub,
@@ -176,25 +191,33 @@ async function writeConflicts(
       remote: conflict.remote,
       policy: conflict.policy,
       winner: conflict.winner,
-      hubAtMs: upsert.hubChangedAtMs,
-      spokeAtMs: versionMs(upsert.version),
+      hubAtMs: one.hubChangedAtMs,
+      spokeAtMs: versionMs(one.version),
       trace: options.trace,
     })),
   );
   await insertConflicts(tx, rows, options.nowMs);
 }
 
+/** The spoke gets something back. An embedded child travels with its parent: the parent is what is delivered. */
 async function pushBack(
   tx: Tx,
-  feed: { spoke: SpokeName; entity: EntityName },
-  ids: readonly (HubId | undefined)[],
+  context: BatchContext,
+  records: readonly { readonly hubId: HubId; readonly incoming: Incoming }[],
   options: ApplyOptions,
 ): Promise<void> {
+  const { spoke, entity, embedded, direction } = context.mapping;
+  if (direction === 'in') return;
+  const ids = records.map(({ hubId, incoming }) => {
+    if (embedded === null) return hubId;
+    return incoming.parent === null ? undefined : context.resolve(embedded.parentEntity, incoming.parent);
+  });
   const distinct = [...new Set(ids.filter((id) => id !== undefined))];
   await markDirty(
     tx,
     distinct.map((hubId) => ({
-      ...feed,
+      spoke,
+      entity: embedded?.parentEntity ?? entity,
       hubId,
       lane: lane[options.lane],
       atMs: options.nowMs,
@@ -216,6 +239,9 @@ async function writeDeletes(
   const { mapping, table } = context;
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
   const policy: DeletePolicy = mapping.delete;
+  const kept = deletes.filter(({ conflicts }) => conflicts.length > 0).map((one) => keptOf(one, one.conflicts));
+  await writeConflicts(tx, feed, kept, options);
+  tally.conflicts += kept.reduce((sum, { conflicts }) => sum + conflicts.length, 0);
   await saveLinks(
     tx,
     feed,
@@ -281,6 +307,28 @@ async function writeMoves(
   tally.reviews += taken.length;
 }
 
+/** What was parked about the record before is past: it was taken in, or there is nothing left to take in. */
+function isOver(decision: Decision): boolean {
+  if (decision.kind === 'ignore') return decision.why === 'unknown_deleted' || decision.why === 'out_of_scope';
+  return decision.kind === 'upsert' || decision.kind === 'delete' || decision.kind === 'moved';
+}
+
+function waiting(
+  missing: readonly Missing[],
+  options: ApplyOptions,
+): Pick<Park, 'state' | 'code' | 'message' | 'field' | 'waitsFor' | 'deadlineMs'> {
+  const [first] = missing;
+  const target = first === undefined ? '' : `${first.entity}/${first.externalId}`;
+  return {
+    state: 'waiting',
+    code: 'waits_for_reference',
+    message: `refers to ${target}, which is not linked yet`,
+    field: null,
+    waitsFor: target,
+    deadlineMs: options.nowMs + options.waitMs,
+  };
+}
+
 async function writeParked(
   tx: Tx,
   context: BatchContext,
@@ -298,17 +346,10 @@ async function writeParked(
       const { code, message, field } = decision;
       parks.push({ ...common, state: 'open', code, message, field, waitsFor: null, deadlineMs: null });
     } else if (decision.kind === 'wait') {
-      const [first] = decision.missing;
-      const target = first === undefined ? '' : `${first.entity}/${first.externalId}`;
-      parks.push({
-        ...common,
-        state: 'waiting',
-        code: 'waits_for_reference',
-        message: `refers to ${target}, which is not linked yet`,
-        field: null,
-        waitsFor: target,
-        deadlineMs: options.nowMs + options.waitMs,
-      });
+      parks.push({ ...common, ...waiting(decision.missing, options) });
+    } else if (decision.kind === 'upsert' && decision.later.length > 0) {
+      // The record is in; only the reference that closes a circle is still to come.
+      parks.push({ ...common, ...waiting(decision.later, options) });
     } else if (decision.kind === 'delete' && decision.hold) {
       parks.push({
         ...common,
@@ -319,9 +360,7 @@ async function writeParked(
         waitsFor: null,
         deadlineMs: null,
       });
-    } else if (decision.kind === 'upsert' || decision.kind === 'delete' || decision.kind === 'moved') {
-      handled.push(record.externalId);
-    }
+    } else if (isOver(decision)) handled.push(record.externalId);
   }
   await park(tx, parks, options.nowMs);
   await closeParked(tx, { ...feed, direction: 'in', keys: handled }, options.nowMs);

@@ -67,14 +67,17 @@ export async function loadBatch(
   };
 }
 
+const integerBits: Readonly<Record<string, bigint>> = { smallint: 16n, integer: 32n, bigint: 64n };
 const uuidText = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** A remote field that holds our key can hold anything: only what can be an id of this table is looked up. */
 function validIds(table: HubTable, ids: readonly HubId[]): readonly HubId[] {
   const { type } = table.id;
   if (type === 'uuid') return ids.filter((id) => uuidText.test(id));
-  if (type === 'text' || type.startsWith('character')) return ids;
-  return ids.filter((id) => /^\d{1,18}$/.test(id));
+  const bits = integerBits[type];
+  if (bits === undefined) return ids;
+  const bound = 2n ** (bits - 1n);
+  return ids.filter((id) => /^-?\d{1,19}$/.test(id) && BigInt(id) < bound && BigInt(id) >= -bound);
 }
 
 /** The child field that points to the embedding record. */

@@ -3,13 +3,13 @@
 import type { Link } from '../model/link.js';
 import type { Version } from '../model/ids.js';
 import { AssertionFailed } from '../base/assert.js';
-import { BadValue } from '../mapping/mapping.js';
-import { sameRemote } from '../mapping/values.js';
+import { BadValue, type SpokeMapping } from '../mapping/mapping.js';
+import { sameHub, sameRemote } from '../mapping/values.js';
 import type { HubRow } from '../model/record.js';
 import type { BatchContext } from './batch.js';
 import type { Decision, DecisionOf, Incoming, Upsert } from './decision.js';
-import type { Merged, MergeInput } from './merge.js';
-import type { Normalised, ObservedFields } from './normalise.js';
+import type { MergeConflict, Merged, MergeInput } from './merge.js';
+import type { Missing, Normalised, ObservedFields } from './normalise.js';
 
 export type Evidence = 'listing' | 'fetched';
 
@@ -29,6 +29,7 @@ export interface Unlinked {
   readonly kind: 'unlinked';
   readonly incoming: Incoming;
   readonly fields: ObservedFields;
+  readonly later: readonly Missing[];
 }
 
 export function decide(
@@ -59,7 +60,9 @@ function judge(context: BatchContext, stages: Stages, rules: DecideRules, incomi
     return { incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' };
   }
   if (record.deleted) return decideDeleted(context, rules, incoming, link);
-  if (link?.state === 'tombstone' && rules.evidence === 'listing' && !(record.version > link.version)) {
+  // A read that lags behind the deletion must not bring the record back (law 4); only a remote without versions is taken at its word.
+  const dated = rules.evidence === 'listing' || record.version !== '';
+  if (link?.state === 'tombstone' && dated && !(record.version > link.version)) {
     return { incoming, kind: 'ignore', why: 'older' };
   }
   if (link?.state === 'live' && record.version !== '' && record.version < link.version) {
@@ -77,17 +80,46 @@ function judge(context: BatchContext, stages: Stages, rules: DecideRules, incomi
     default:
       return normalised satisfies never;
   }
-  if (link === undefined) return { kind: 'unlinked', incoming, fields: normalised.fields };
-  if (link.state === 'tombstone') return revive(context, stages, incoming, link, normalised.fields);
+  const { fields, later } = normalised;
+  if (link === undefined) return { kind: 'unlinked', incoming, fields, later };
+  if (link.state === 'tombstone') return revive(context, stages, incoming, link, normalised);
   if (record.version !== '' && record.version === link.version && rules.evidence === 'listing') {
     return showsBase(normalised.fields, link)
       ? { incoming, kind: 'ignore', why: 'same' }
       : { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
   }
   const row = context.rows.get(link.hubId);
-  if (row === undefined || row.deletedAt !== null) return { incoming, kind: 'ignore', why: 'deleted_in_hub' };
-  return upsert(context, stages, incoming, { row, link, fields: normalised.fields, nowMs: rules.nowMs });
+  if (row === undefined || row.deletedAt !== null) {
+    return { incoming, kind: 'ignore', why: 'deleted_in_hub', conflicts: overruled(context, link, fields) };
+  }
+  return upsert(context, stages, incoming, { row, link, fields, later, nowMs: rules.nowMs });
 }
+
+/** The hub deleted what the spoke has edited since: the deletion goes on, the edits are kept in the conflict log (F118). */
+function overruled({ mapping }: BatchContext, link: Link, observed: ObservedFields): readonly MergeConflict[] {
+  if (!deletes(mapping)) return [];
+  return mapping.fields.flatMap(({ field, direction }): MergeConflict[] => {
+    const base = link.base[field.name];
+    const shown = observed[field.name];
+    if (direction === 'out' || base === undefined || shown === undefined || sameRemote(base.remote, shown.remote))
+      return [];
+    const { hub: spoke, remote } = shown;
+    return [{ field: field.name, policy: 'delete', winner: 'hub', base: base.hub, hub: null, spoke, remote }];
+  });
+}
+
+/** The other order: the spoke deleted what the hub has edited since. Same result (F118). */
+function unseen({ mapping }: BatchContext, link: Link, row: HubRow | undefined): readonly MergeConflict[] {
+  if (row === undefined || row.deletedAt !== null || !deletes(mapping)) return [];
+  return mapping.fields.flatMap(({ field, direction }): MergeConflict[] => {
+    const base = link.base[field.name];
+    const hub = row.fields[field.name] ?? null;
+    if (direction === 'in' || base === undefined || sameHub(field.type, base.hub, hub)) return [];
+    return [{ field: field.name, policy: 'delete', winner: 'spoke', base: base.hub, hub, spoke: null, remote: null }];
+  });
+}
+
+const deletes = (mapping: SpokeMapping): boolean => mapping.delete === 'propagate' || mapping.delete === 'archive';
 
 /** Does the record show, in every observed field, what the link agreed on? */
 function showsBase(fields: ObservedFields, link: Link): boolean {
@@ -124,7 +156,7 @@ function decideDeleted(
     kind: 'delete',
     hubId: link.hubId,
     hold: false,
-    loses: context.rows.get(link.hubId)?.fields ?? null,
+    conflicts: unseen(context, link, context.rows.get(link.hubId)),
   };
 }
 
@@ -134,9 +166,12 @@ function revive(
   stages: Stages,
   incoming: Incoming,
   link: Link,
-  fields: ObservedFields,
+  { fields, later }: { readonly fields: ObservedFields; readonly later: readonly Missing[] },
 ): Decision {
   const row = context.rows.get(link.hubId);
+  // The pair was ended when the hub deleted its row; the spoke's record lives on as its own, and its edits bring nothing back.
+  if (context.mapping.delete === 'unlink' && (row === undefined || row.deletedAt !== null))
+    return { incoming, kind: 'ignore', why: 'unknown_deleted' };
   const merged = stages.merge({
     spoke: context.mapping.spoke,
     fields: context.mapping.fields,
@@ -154,6 +189,7 @@ function revive(
     row: row === undefined ? 'insert' : row.deletedAt === null ? 'update' : 'unarchive',
     link: 'revive',
     version: incoming.record.version,
+    later,
     hubChangedAtMs: null,
   };
 }
@@ -163,6 +199,7 @@ export interface UpsertInput {
   /** null: this observation makes the link. */
   readonly link: Link | null;
   readonly fields: ObservedFields;
+  readonly later: readonly Missing[];
   readonly nowMs: number;
 }
 
@@ -192,6 +229,7 @@ export function upsert(
     row: row.deletedAt === null ? 'update' : 'unarchive',
     link: link === null ? 'new' : 'keep',
     version: incoming.record.version,
+    later: input.later,
     hubChangedAtMs,
   };
 }

@@ -23,7 +23,8 @@ export interface MergeInput {
 
 export interface MergeConflict {
   readonly field: FieldName;
-  readonly policy: Policy['kind'] | 'ping_pong';
+  /** `delete`: one side deleted what the other edited. */
+  readonly policy: Policy['kind'] | 'ping_pong' | 'delete';
   readonly winner: 'hub' | 'spoke' | 'both' | 'open';
   readonly base: HubValue;
   readonly hub: HubValue;
@@ -98,7 +99,7 @@ function decide(
     spoke: observed.hub,
     remote: observed.remote,
   });
-  const combined = combine(field, hub, observed.hub, base?.hub ?? null);
+  const combined = combine(field, hub, observed.hub, base);
   if (combined !== undefined) {
     // The base moves to what the spoke showed, so that the same observation can never be counted twice.
     return { set: { value: combined }, base: observed, push: true, conflict: conflict('both') };
@@ -132,13 +133,14 @@ function winnerOf(input: MergeInput, field: HubField, hub: HubValue, spoke: HubV
 }
 
 /** The combined value of policies that keep both edits, or undefined where the policy chooses one. */
-function combine(field: HubField, hub: HubValue, spoke: HubValue, base: HubValue): HubValue | undefined {
+function combine(field: HubField, hub: HubValue, spoke: HubValue, base: BasePair | undefined): HubValue | undefined {
   if (field.policy.kind === 'union' && field.type === 'list') {
     const entries = [...(parseList(hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])];
     return formatList([...new Set(entries)].sort());
   }
-  if (field.policy.kind === 'delta' && (field.type === 'integer' || field.type === 'decimal')) {
-    return addDifference(hub ?? '0', spoke ?? '0', base ?? '0');
+  // Without a base two counters are two counts of the same thing: adding them would make a number that nobody wrote.
+  if (field.policy.kind === 'delta' && base !== undefined && (field.type === 'integer' || field.type === 'decimal')) {
+    return addDifference(hub ?? '0', spoke ?? '0', base.hub ?? '0');
   }
   return undefined;
 }

@@ -344,7 +344,9 @@ async function matchAll(
   for (const { one, hubId: id } of matched) {
     const row = must(context.rows.get(id), `hub row ${id}`);
     const { incoming, fields, later } = one;
-    decisions.push(orPark(incoming, () => upsert(context, stages, incoming, { row, link: null, fields, later, nowMs })));
+    decisions.push(
+      orPark(incoming, () => upsert(context, stages, incoming, { row, link: null, fields, later, nowMs })),
+    );
   }
   return decisions;
 }

@@ -1,5 +1,6 @@
 // What must a spoke get so that it shows what the hub holds? Pure. No difference = no call (law 1).
 // A field differs when the hub's value is not the one both agreed on, or, for a repair, when the spoke no longer shows its half.
+import { AssertionFailed } from '../base/assert.js';
 import { BadValue, type FieldMapping, type SpokeMapping } from '../mapping/mapping.js';
 import { sameHub, sameRemote } from '../mapping/values.js';
 import type { EntityName, ExternalId, FieldName, HubId, RemotePath } from '../model/ids.js';
@@ -43,9 +44,20 @@ export type Difference =
   /** The pair ends without a call. */
   | { readonly kind: 'unlink' }
   | { readonly kind: 'wait'; readonly entity: EntityName; readonly hubId: HubId }
-  | { readonly kind: 'refuse'; readonly field: FieldName; readonly code: string; readonly message: string };
+  | { readonly kind: 'refuse'; readonly field: FieldName | null; readonly code: string; readonly message: string };
 
 export function diff(input: DiffInput): Difference {
+  try {
+    return difference(input);
+  } catch (error) {
+    // One record that a condition or a lens cannot take must not hold its batch (law 9).
+    if (error instanceof AssertionFailed) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    return { kind: 'refuse', field: null, code: error instanceof BadValue ? error.code : 'unreadable', message };
+  }
+}
+
+function difference(input: DiffInput): Difference {
   const { row, link, mapping } = input;
   if (row === null || row.deletedAt !== null) return removal(mapping, link);
   if (link?.state === 'live') return change(input, row, link);
