@@ -21,16 +21,16 @@ export async function execute(options: CheckOptions, io: Io): Promise<ExitCode> 
       io,
       options,
       { ok: true, ...summary },
-      (paint) => `${entitiesText(summary, paint)}\n\n${paint.green('no problems')}`,
+      (paint, width) => `${entitiesText(summary, paint, width)}\n\n${paint.green('no problems')}`,
     );
     return 0;
   }
   const { checkRemote } = await import('./check-remote.js');
   const { spokes, warnings } = await checkRemote(project, io);
   const ok = spokes.every(({ error }) => error === null);
-  print(io, options, { ok, ...summary, spokes, warnings }, (paint) =>
+  print(io, options, { ok, ...summary, spokes, warnings }, (paint, width) =>
     [
-      entitiesText(summary, paint),
+      entitiesText(summary, paint, width),
       '',
       ...spokes.map((spoke) => spokeText(spoke, paint)),
       ...warnings.map((warning) => `${paint.yellow('warning:')} ${renderProblem(warning, paint)}`),
@@ -40,10 +40,10 @@ export async function execute(options: CheckOptions, io: Io): Promise<ExitCode> 
   return ok ? 0 : 3;
 }
 
-function entitiesText(summary: Summary, paint: Paint): string {
+function entitiesText(summary: Summary, paint: Paint, width: number): string {
   const columns = [{ head: 'entity' }, { head: 'table' }, { head: 'fields', right: true }, { head: 'spokes' }];
   const rows = summary.entities.map((each) => [each.entity, each.table, String(each.fields), each.spokes.join(', ')]);
-  return renderTable(columns, rows, paint);
+  return renderTable(columns, rows, paint, width);
 }
 
 function spokeText(spoke: SpokeAnswer, paint: Paint): string {

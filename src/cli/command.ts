@@ -1,8 +1,9 @@
 // Owns what all commands share: the common options, how a result is printed, and how an action reports its exit code.
+import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { ExitCode } from '../base/errors.js';
 import type { Io } from './io.js';
-import { paintFor, type Paint } from './render.js';
+import { paintFor, widthOf, type Paint } from './render.js';
 
 /** Understood by every command. */
 export interface Common {
@@ -22,8 +23,19 @@ export interface Frame {
 export type Register = (program: Command, frame: Frame) => void;
 
 /** One JSON value on a line for programs, or text for people; never both. */
-export function print(io: Io, options: Common, result: unknown, text: (paint: Paint) => string): void {
-  io.out.write(options.json === true ? `${JSON.stringify(result)}\n` : `${text(paintFor(io.out, io.env))}\n`);
+export function print(io: Io, options: Common, result: unknown, text: (paint: Paint, width: number) => string): void {
+  const shown = (): string => text(paintFor(io.out, io.env), widthOf(io.out));
+  io.out.write(options.json === true ? `${JSON.stringify(result)}\n` : `${shown()}\n`);
+}
+
+/** Who gives an order, for the audit. */
+export function actor(): string {
+  try {
+    return `cli ${userInfo().username}`;
+  } catch {
+    // A container may run under a user id without a name.
+    return `cli user ${process.getuid?.() ?? 'unknown'}`;
+  }
 }
 
 /** Help text with examples: what a person copies first. */

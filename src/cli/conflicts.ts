@@ -26,7 +26,7 @@ export async function execute(options: ConflictOptions, io: Io): Promise<ExitCod
   return withMigratedHub<ExitCode>(config, io, 'conflicts', async ({ pool }) => {
     const filter = { spoke: options.spoke, openOnly: options.open === true, limit: options.limit };
     const conflicts = await listConflicts(pool, filter);
-    print(io, options, { conflicts }, (paint) => listText(conflicts, paint));
+    print(io, options, { conflicts }, (paint, width) => listText(conflicts, paint, width));
     return 0;
   });
 }
@@ -75,7 +75,7 @@ export async function resolveOne(
   });
 }
 
-function listText(conflicts: readonly ListedConflict[], paint: Paint): string {
+function listText(conflicts: readonly ListedConflict[], paint: Paint, width: number): string {
   if (conflicts.length === 0) return 'There is no conflict.';
   const heads = [
     'id',
@@ -107,6 +107,7 @@ function listText(conflicts: readonly ListedConflict[], paint: Paint): string {
     heads.map((head) => ({ head })),
     rows,
     paint,
+    width,
   );
 }
 

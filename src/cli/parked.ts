@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError, type ExitCode } from '../base/errors.js';
 import type { Parked } from '../store/parked.js';
-import { examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { renderTable, type Paint } from './render.js';
 
@@ -25,7 +25,7 @@ export async function list(options: ParkedOptions, io: Io): Promise<ExitCode> {
   const { config } = await loadProject(options, io);
   return withMigratedHub<ExitCode>(config, io, 'parked', async ({ pool }) => {
     const parked = await listParked(pool, { spoke: options.spoke, limit: options.limit });
-    print(io, options, { parked: parked.map(shown) }, (paint) => listText(parked, paint));
+    print(io, options, { parked: parked.map(shown) }, (paint, width) => listText(parked, paint, width));
     return 0;
   });
 }
@@ -35,15 +35,16 @@ export async function replayParked(ids: readonly string[], options: ReplayOption
     const hint = 'Give ids from `truespoke parked list`, or --spoke <name>, or --all.';
     throw new ConfigError({ code: 'nothing_named', message: 'replay what?', hint });
   }
-  const [{ loadProject }, { withMigratedHub }, { replay }] = await Promise.all([
+  const [{ loadProject }, { withMigratedHub }, { orderReplay }] = await Promise.all([
     import('./project.js'),
     import('./hub.js'),
-    import('../engine/replay.js'),
+    import('../engine/orders.js'),
   ]);
   const { config, mappings } = await loadProject(options, io);
   return withMigratedHub<ExitCode>(config, io, 'replay', async ({ pool }) => {
     const request = { spoke: options.spoke, ids: ids.length === 0 ? undefined : ids };
-    const { replayed, left } = await replay({ pool, clock: io.clock, mapping: mappings.mapping }, request);
+    const deps = { pool, clock: io.clock, mapping: mappings.mapping, actor: actor() };
+    const { replayed, left } = await orderReplay(deps, request);
     const missing = ids.filter((id) => ![...replayed, ...left].some((one) => one.id === id));
     print(io, options, { replayed: replayed.map(({ id }) => id), left: left.map(({ id }) => id), missing }, (paint) =>
       [
@@ -64,7 +65,7 @@ function shown(parked: Parked): Omit<Parked, 'payload'> {
   return rest;
 }
 
-function listText(parked: readonly Parked[], paint: Paint): string {
+function listText(parked: readonly Parked[], paint: Paint, width: number): string {
   if (parked.length === 0) return 'Nothing is parked.';
   const heads = ['id', 'way', 'spoke', 'entity', 'record', 'since', 'tries', 'reason'];
   const rows = parked.map((one) => [
@@ -81,6 +82,7 @@ function listText(parked: readonly Parked[], paint: Paint): string {
     heads.map((head) => ({ head })),
     rows,
     paint,
+    width,
   );
 }
 

@@ -2,7 +2,7 @@
 // whether the engine runs or not, and a running engine follows within moments.
 import type { Command } from 'commander';
 import type { ExitCode } from '../base/errors.js';
-import { examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 
 export interface PauseOptions extends Common {
@@ -18,12 +18,14 @@ export async function execute(
   const [
     { loadProject, unknownSpoke },
     { withMigratedHub },
-    { pauseSpoke, registerSpoke, resumeSpoke },
+    { registerSpoke },
+    { orderPause, orderResume },
     { spokeName },
   ] = await Promise.all([
     import('./project.js'),
     import('./hub.js'),
     import('../store/spokes.js'),
+    import('../engine/orders.js'),
     import('../model/ids.js'),
   ]);
   const { config } = await loadProject(options, io);
@@ -32,11 +34,12 @@ export async function execute(
   return withMigratedHub<ExitCode>(config, io, order, async ({ pool }) => {
     // A spoke may be paused before it was ever connected.
     await registerSpoke(pool, known.name, known.connector);
+    const deps = { pool, clock: io.clock, actor: actor() };
     if (order === 'pause') {
       const reason = options.reason ?? 'paused by a person';
       const hint = `truespoke resume ${spoke}`;
-      await pauseSpoke(pool, spoke, { atMs: io.clock.now(), by: 'person', reason, hint });
-    } else await resumeSpoke(pool, spoke);
+      await orderPause(deps, spoke, { reason, hint });
+    } else await orderResume(deps, spoke);
     print(io, options, { spoke, paused: order === 'pause' }, (paint) =>
       order === 'pause' ? `${paint.yellow('paused')}  ${spoke}` : `${paint.green('resumed')}  ${spoke}`,
     );

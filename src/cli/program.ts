@@ -2,6 +2,7 @@
 // about is not fine, 2 wrong usage or configuration, 3 something cannot be reached.
 import { Command, CommanderError } from 'commander';
 import type { ExitCode } from '../base/errors.js';
+import { register as audit } from './audit.js';
 import { register as backfill } from './backfill.js';
 import { register as check } from './check.js';
 import type { Common, Frame, Register } from './command.js';
@@ -13,6 +14,7 @@ import { version } from './package-files.js';
 import { register as parked } from './parked.js';
 import { register as pause } from './pause.js';
 import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
+import { register as review } from './review.js';
 import { register as runEngine } from './run.js';
 import { register as simulate } from './simulate.js';
 import { register as status } from './status.js';
@@ -29,6 +31,8 @@ const commands: readonly Register[] = [
   pause,
   parked,
   conflicts,
+  review,
+  audit,
   simulate,
   token,
 ];

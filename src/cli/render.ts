@@ -1,5 +1,6 @@
 // Owns how results and errors look. Colour only where a person watches and did not forbid it (NO_COLOR, TERM=dumb);
 // an error is its place, its cause and the next step, and shows a stack only when asked.
+import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import colours from 'picocolors';
 import {
@@ -90,8 +91,43 @@ export interface Column {
   readonly right?: boolean;
 }
 
-/** A table without walls: it reads well, copies well and greps well. */
-export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], paint: Paint): string {
+/** Characters a line may have. A file or pipe has no edge: there one record stays one line. */
+export const widthOf = (output: Output): number => (output.terminal ? output.columns : Infinity);
+
+/**
+ * A table without walls: it reads well, copies well and greps well. Where it is wider than the terminal, each row becomes a paragraph
+ * of its filled cells, headed by its first cell.
+ */
+export function renderTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+  width = Infinity,
+): string {
+  const table = wideTable(columns, rows, paint);
+  const widest = Math.max(...table.split('\n').map((line) => visibleLength(line)));
+  return widest <= width ? table : rows.map((row) => paragraph(columns, row, paint, width)).join('\n');
+}
+
+const visibleLength = (text: string): number => stripVTControlCharacters(text).length;
+
+function paragraph(columns: readonly Column[], row: readonly string[], paint: Paint, width: number): string {
+  const [first = '', ...rest] = row;
+  const lines = [paint.bold(first)];
+  let line = ' ';
+  rest.forEach((cell, i) => {
+    if (cell === '') return;
+    const part = ` ${paint.dim(columns[i + 1]?.head ?? '')} ${cell}`;
+    if (visibleLength(line) > 1 && visibleLength(line) + 2 + visibleLength(part) > width) {
+      lines.push(line);
+      line = ' ';
+    }
+    line += visibleLength(line) > 1 ? ` ${part}` : part;
+  });
+  return [...lines, line].join('\n');
+}
+
+function wideTable(columns: readonly Column[], rows: readonly (readonly string[])[], paint: Paint): string {
   const none = '';
   const table = new Table({
     head: columns.map((column) => paint.dim(column.head)),

@@ -6,7 +6,7 @@ import { notReady } from '../console/readiness.js';
 import type { EngineStatus, SpokeStatus } from '../model/status.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
-import { bytesText, countText, paintFor, renderTable, secondsText, type Paint } from './render.js';
+import { bytesText, countText, paintFor, renderTable, secondsText, widthOf, type Paint } from './render.js';
 
 export interface StatusOptions extends Common {
   readonly watch?: boolean;
@@ -26,7 +26,7 @@ export async function execute(options: StatusOptions, io: Io): Promise<ExitCode>
     await refuseUnmigrated(open.hub);
     const status = await open.engine.status();
     if (options.watch !== true) {
-      print(io, options, { fine: isFine(status), ...status }, (paint) => statusText(status, paint));
+      print(io, options, { fine: isFine(status), ...status }, (paint, width) => statusText(status, paint, width));
       return isFine(status) ? 0 : 1;
     }
     await watch(() => open.engine.status(), options, io);
@@ -48,7 +48,7 @@ async function watch(read: () => Promise<EngineStatus>, options: StatusOptions, 
   while (!io.signal.aborted) {
     const status = await read();
     if (options.json === true) print(io, options, { fine: isFine(status), ...status }, () => '');
-    else io.out.write(`\u001b[H\u001b[2J${statusText(status, paintFor(io.out, io.env))}\n`);
+    else io.out.write(`\u001b[H\u001b[2J${statusText(status, paintFor(io.out, io.env), widthOf(io.out))}\n`);
     await io.clock.sleep(watchMs, io.signal);
   }
 }
@@ -61,16 +61,19 @@ export function isFine(status: EngineStatus): boolean {
   );
 }
 
-export function statusText(status: EngineStatus, paint: Paint): string {
+export function statusText(status: EngineStatus, paint: Paint, width = Infinity): string {
   const { hub, replication } = status;
   const server = hub.serverVersion === null ? '' : ` ${hub.serverVersion}`;
   const lines = [
     `${paint.bold('hub')}          ${hub.embedded ? 'embedded' : 'configured'} Postgres${server}, ${hub.reachable ? 'answers' : paint.red('does not answer')}`,
-    `${paint.bold('replication')}  ${toned(replication.state, paint)}, ${bytesText(replication.lagBytes)} behind, slot ${replication.slot} ${replication.slotHealth}`,
+    `${paint.bold('replication')}  ${toned(replication.state, paint)}, ${behind(replication)}, slot ${replication.slot} ${replication.slotHealth}`,
   ];
   if (replication.reason !== null) lines.push(`             ${paint.yellow(replication.reason)}`);
+  const reviews = status.reviewsOpen ?? 0;
+  if (reviews > 0)
+    lines.push(`${paint.bold('reviews')}      ${paint.yellow(countText(reviews))} open: truespoke review list`);
   if (status.spokes.length === 0) return [...lines, '', 'No spoke was connected yet: `truespoke run` does.'].join('\n');
-  lines.push('', spokesTable(status.spokes, paint));
+  lines.push('', spokesTable(status.spokes, paint, width));
   for (const { name, reason } of status.spokes) if (reason !== null) lines.push(`${paint.yellow(name)}: ${reason}`);
   for (const spoke of status.spokes) {
     for (const { entity, records, total } of spoke.backfill.filter(({ state }) => state === 'running')) {
@@ -81,7 +84,12 @@ export function statusText(status: EngineStatus, paint: Paint): string {
   return lines.join('\n');
 }
 
-function spokesTable(spokes: readonly SpokeStatus[], paint: Paint): string {
+function behind({ lagBytes, lagSeconds }: EngineStatus['replication']): string {
+  const bytes = `${bytesText(lagBytes)} behind`;
+  return lagSeconds === null || lagSeconds === 0 ? bytes : `${bytes}, at most ${secondsText(lagSeconds)}`;
+}
+
+function spokesTable(spokes: readonly SpokeStatus[], paint: Paint, width: number): string {
   const right = ['links', 'waiting', 'oldest', 'last poll', 'parked', 'conflicts', 'drift', 'quota'];
   const columns = [{ head: 'spoke' }, { head: 'state' }, ...right.map((head) => ({ head, right: true }))];
   const warn = (count: number): string => (count === 0 ? '0' : paint.yellow(countText(count)));
@@ -101,7 +109,7 @@ function spokesTable(spokes: readonly SpokeStatus[], paint: Paint): string {
       spoke.quota === null ? '–' : `${countText(Math.floor(spoke.quota.remaining))} / ${countText(spoke.quota.limit)}`,
     ];
   });
-  return renderTable(columns, rows, paint);
+  return renderTable(columns, rows, paint, width);
 }
 
 function toned(state: EngineStatus['replication']['state'] | SpokeStatus['state'], paint: Paint): string {

@@ -44,8 +44,9 @@ function createGauges(registry: Registry) {
     lagBytes: gauge('replication_lag_bytes', 'WAL that the hub keeps for us, bytes.'),
     lagSeconds: gauge(
       'replication_lag_seconds',
-      'Age of the oldest committed transaction that is not journaled, seconds.',
+      'Greatest possible age of the oldest committed transaction that is not journaled, seconds.',
     ),
+    reviewsOpen: gauge('reviews_open', 'Questions that wait for a person, held deletions among them.'),
     spokeState: gauge('spoke_state', 'State of a spoke: 1 for the present one.', ['spoke', 'state']),
     breaker: gauge('breaker_state', 'State of the breaker of a spoke: 1 for the present one.', ['spoke', 'state']),
     deliveries: gauge('deliveries', 'Unsettled deliveries by state.', ['spoke', 'state']),
@@ -100,6 +101,7 @@ function observeEngine(gauges: Gauges, status: EngineStatus): void {
   gauges.replicationUp.set(status.replication.state === 'streaming' ? 1 : 0);
   setIfKnown(gauges.lagBytes, {}, status.replication.lagBytes);
   setIfKnown(gauges.lagSeconds, {}, status.replication.lagSeconds);
+  setIfKnown(gauges.reviewsOpen, {}, status.reviewsOpen ?? null);
 }
 
 function observeSpoke(gauges: Gauges, status: SpokeStatus): void {

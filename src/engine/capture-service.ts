@@ -33,6 +33,7 @@ export interface CaptureState {
   state: 'connecting' | 'streaming' | 'standby' | 'broken';
   reason: string | null;
   acknowledged: Lsn | null;
+  /** Every commit before this time is journaled. */
   committedAtMs: number | null;
 }
 
@@ -96,6 +97,9 @@ async function captureOnce(
         state.acknowledged = progress.durableLsn;
         state.committedAtMs = progress.committedAtMs;
         context.counters.journaled(progress.transactions, progress.changes);
+      },
+      onCurrent: (atMs) => {
+        state.committedAtMs = atMs;
       },
     },
     both,

@@ -21,11 +21,12 @@ import { migrate } from '../store/migrate.js';
 import { expireWaiting } from '../store/parked.js';
 import { isConnectionLoss, openPool, transaction, type Pool } from '../store/pool.js';
 import { ensureFullIdentity } from '../store/resync.js';
-import { pauseSpoke, registerSpoke, resumeSpoke } from '../store/spokes.js';
+import { registerSpoke } from '../store/spokes.js';
 import { openWorker, type WorkerSession } from '../store/workers.js';
 import { captureChanges, type CaptureState } from './capture-service.js';
 import type { SpokeSetup } from './connect.js';
 import type { EngineContext, LiveSpoke } from './context.js';
+import { orderPause, orderResume, type OrderDeps } from './orders.js';
 import { describe, supervise } from './service.js';
 import { runSpoke } from './spoke-service.js';
 import { readStatus } from './status.js';
@@ -272,12 +273,15 @@ class RunningEngine implements Engine {
   }
 
   pause(spoke: string, by: string): Promise<boolean> {
-    const atMs = this.options.clock.now();
-    return pauseSpoke(this.pool, spoke, { atMs, by: 'person', reason: `paused by ${by}`, hint: null });
+    return orderPause(this.orders(by), spoke, { reason: `paused by ${by}`, hint: `truespoke resume ${spoke}` });
   }
 
-  resume(spoke: string, _by: string): Promise<boolean> {
-    return resumeSpoke(this.pool, spoke);
+  resume(spoke: string, by: string): Promise<boolean> {
+    return orderResume(this.orders(by), spoke);
+  }
+
+  private orders(by: string): OrderDeps {
+    return { pool: this.pool, clock: this.options.clock, actor: `api ${by}` };
   }
 
   close(): Promise<void> {

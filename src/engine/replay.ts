@@ -1,12 +1,12 @@
-// Owns trying parked records again on command. Only re-enqueues through the ordinary doors, in one transaction with the mark that they
-// were replayed: what fails again is parked again, what a crash interrupts is neither lost nor doubled.
+// Owns trying parked records again on command. Only re-enqueues through the ordinary doors, in the transaction that marks them as
+// replayed: what fails again is parked again, what a crash interrupts is neither lost nor doubled.
 import type { Clock } from '../base/clock.js';
 import type { Mapping } from '../mapping/mapping.js';
 import { hubId, type ExternalId } from '../model/ids.js';
 import { lane, markDirty } from '../store/deliveries.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
 import { listParked, markReplayed, type Parked } from '../store/parked.js';
-import { transaction, type Pool, type Tx } from '../store/pool.js';
+import type { Tx } from '../store/pool.js';
 
 export interface ReplayRequest {
   /** Absent: every open one. */
@@ -22,35 +22,37 @@ export interface Replayed {
 
 const batchRows = 1_000;
 
-export async function replay(
-  deps: { readonly pool: Pool; readonly clock: Clock; readonly mapping: Mapping },
-  request: ReplayRequest,
-): Promise<Replayed> {
-  return transaction(deps.pool, async (tx) => {
-    const parked = await listParked(tx, { ...request, limit: request.ids?.length ?? batchRows });
-    const nowMs = deps.clock.now();
-    const replayed = parked.filter((one) => one.direction === 'out' || eventOf(deps.mapping, one) !== null);
-    const outward = replayed.filter(({ direction }) => direction === 'out');
-    await markReplayed(
-      tx,
-      replayed.map(({ id }) => id),
-      nowMs,
-    );
-    await markDirty(
-      tx,
-      outward.map(({ spoke, entity, key }) => ({
-        spoke,
-        entity,
-        hubId: hubId(key),
-        lane: lane.interactive,
-        atMs: nowMs,
-        lsn: null,
-        trace: null,
-      })),
-    );
-    await storeHints(tx, deps.mapping, replayed, nowMs);
-    return { replayed, left: parked.filter((one) => !replayed.includes(one)) };
-  });
+/** One batch: those that are named, or the next thousand. `lastId` is where to go on; null: there are no more. */
+export async function replayBatch(
+  tx: Tx,
+  deps: { readonly clock: Clock; readonly mapping: Mapping },
+  request: ReplayRequest & { readonly afterId?: string | null },
+): Promise<Replayed & { readonly lastId: string | null }> {
+  const limit = request.ids?.length ?? batchRows;
+  const parked = await listParked(tx, { ...request, limit });
+  const nowMs = deps.clock.now();
+  const replayed = parked.filter((one) => one.direction === 'out' || eventOf(deps.mapping, one) !== null);
+  const outward = replayed.filter(({ direction }) => direction === 'out');
+  await markReplayed(
+    tx,
+    replayed.map(({ id }) => id),
+    nowMs,
+  );
+  await markDirty(
+    tx,
+    outward.map(({ spoke, entity, key }) => ({
+      spoke,
+      entity,
+      hubId: hubId(key),
+      lane: lane.interactive,
+      atMs: nowMs,
+      lsn: null,
+      trace: null,
+    })),
+  );
+  await storeHints(tx, deps.mapping, replayed, nowMs);
+  const lastId = request.ids === undefined && parked.length === limit ? (parked.at(-1)?.id ?? null) : null;
+  return { replayed, left: parked.filter((one) => !replayed.includes(one)), lastId };
 }
 
 async function storeHints(tx: Tx, mapping: Mapping, parked: readonly Parked[], nowMs: number): Promise<void> {

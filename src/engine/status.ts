@@ -11,6 +11,7 @@ import { loadPosition } from '../store/journals.js';
 import { isConnectionLoss, type Pool } from '../store/pool.js';
 import { loadQuotas, type QuotaRow } from '../store/quota.js';
 import { readSlot } from '../store/slots.js';
+import { countReviews } from '../store/reviews.js';
 import { loadSpokes, type SpokeRow } from '../store/spokes.js';
 import { countSpokes, type SpokeCounts } from '../store/status.js';
 import type { LiveSpoke } from './context.js';
@@ -39,18 +40,20 @@ export async function readStatus(input: StatusInput): Promise<EngineStatus> {
     roles: input.roles,
   };
   try {
-    const [spokes, counts, feeds, quotas, replication] = await Promise.all([
+    const [spokes, counts, feeds, quotas, replication, reviewsOpen] = await Promise.all([
       loadSpokes(input.pool),
       countSpokes(input.pool),
       loadFeeds(input.pool),
       loadQuotas(input.pool),
       readReplication(input),
+      countReviews(input.pool),
     ]);
     const quota = new Map(quotas.map((row) => [row.spoke, row]));
     return {
       ...base,
       hub: { reachable: true, embedded: input.embedded, serverVersion: input.serverVersion },
       replication,
+      reviewsOpen,
       spokes: spokes.map((row) =>
         spokeStatus(
           input,
@@ -97,9 +100,19 @@ async function readReplication(input: StatusInput): Promise<ReplicationStatus> {
     slot: input.slot,
     slotHealth: health.status,
     lagBytes: health.lagBytes,
-    lagSeconds: health.lagBytes === 0 ? 0 : null,
+    lagSeconds: lagSeconds(input, health.lagBytes, position?.currentAtMs ?? null),
     acknowledgedLsn: position === null ? null : formatLsn(position.durableLsn),
   };
+}
+
+/**
+ * At most so old is the oldest commit that is not journaled: nothing before the known time is missing. What this process saw itself is
+ * newer than what the hub keeps, which moves every few seconds.
+ */
+function lagSeconds(input: StatusInput, lagBytes: number, storedMs: number | null): number | null {
+  if (lagBytes === 0) return 0;
+  const currentMs = Math.max(storedMs ?? -Infinity, input.capture?.committedAtMs ?? -Infinity);
+  return currentMs === -Infinity ? null : Math.max(0, Math.round((input.clock.now() - currentMs) / 100) / 10);
 }
 
 function spokeStatus(

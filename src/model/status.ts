@@ -69,6 +69,8 @@ export interface EngineStatus {
   readonly roles: readonly string[];
   readonly hub: { readonly reachable: boolean; readonly embedded: boolean; readonly serverVersion: string | null };
   readonly replication: ReplicationStatus;
+  /** Questions that wait for a person: held deletions, ambiguous matches, duplicates. */
+  readonly reviewsOpen?: number;
   readonly spokes: readonly SpokeStatus[];
 }
 

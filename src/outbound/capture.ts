@@ -29,6 +29,8 @@ export interface CaptureDeps {
   /** Named instants at which drills kill the process. */
   readonly crashpoint: (name: string) => void;
   readonly onProgress?: (progress: CaptureProgress) => void;
+  /** Called whenever nothing that the server sent is outstanding, with the time. */
+  readonly onCurrent?: (atMs: number) => void;
 }
 
 export interface CaptureLimits {
@@ -293,7 +295,13 @@ class CaptureRun {
     }
     this.deps.crashpoint('journal_written');
     const { slot, epoch } = this.deps.position;
-    const owned = await advancePosition(tx, { slot, epoch, durableLsn: endLsn, atMs: this.deps.clock.now() });
+    const owned = await advancePosition(tx, {
+      slot,
+      epoch,
+      durableLsn: endLsn,
+      atMs: this.deps.clock.now(),
+      currentAtMs: gathered.committedAtMs,
+    });
     if (owned) return;
     throw new Halt({
       code: 'epoch_changed',
@@ -340,14 +348,17 @@ class CaptureRun {
 
   /** Nothing outstanding: the server's own position is safe, once it is stored. */
   async idle(serverLsn: Lsn): Promise<void> {
-    if (this.open !== null || this.ready.endLsn !== null || serverLsn <= this.durableLsn) return;
+    if (this.open !== null || this.ready.endLsn !== null) return;
+    const currentAtMs = this.deps.clock.now();
+    this.deps.onCurrent?.(currentAtMs);
+    if (serverLsn <= this.durableLsn) return;
     const nowMs = this.deps.clock.monotonic();
     if (!this.hurry && nowMs - this.advancedAtMs < this.deps.limits.idleAdvanceMs) return;
     this.hurry = false;
     this.advancedAtMs = nowMs;
     const { slot, epoch } = this.deps.position;
     const owned = await transaction(this.deps.pool, (tx) =>
-      advancePosition(tx, { slot, epoch, durableLsn: serverLsn, atMs: this.deps.clock.now() }),
+      advancePosition(tx, { slot, epoch, durableLsn: serverLsn, atMs: currentAtMs, currentAtMs }),
     );
     if (owned) this.acknowledge(serverLsn);
   }

@@ -120,11 +120,13 @@ export interface Position {
   /** Which tables were published how, as last checked. */
   readonly memberships: string | null;
   readonly durableLsn: Lsn;
+  /** Every commit before this time is journaled; absent or null: not known. */
+  readonly currentAtMs?: number | null;
 }
 
 export async function loadPosition(db: Queryable, slot: string): Promise<Position | null> {
   const { rows } = await db.query(
-    `select slot, epoch, system_identifier, timeline, publication, publication_oid, memberships, durable_lsn
+    `select slot, epoch, system_identifier, timeline, publication, publication_oid, memberships, durable_lsn, current_at
        from truespoke.position where slot = $1`,
     [slot],
   );
@@ -139,6 +141,7 @@ export async function loadPosition(db: Queryable, slot: string): Promise<Positio
     publicationOid: Number(row['publication_oid']),
     memberships: row['memberships'] ?? null,
     durableLsn: parseLsn(row['durable_lsn'] ?? '0/0'),
+    currentAtMs: row['current_at'] === null || row['current_at'] === undefined ? null : Date.parse(row['current_at']),
   };
 }
 
@@ -150,7 +153,7 @@ export async function startEpoch(db: Queryable, position: Position, atMs: number
      values ($1, $2, $3, $4, $5, $6, $7::pg_lsn, $8::timestamptz, $9)
      on conflict (slot) do update set epoch = excluded.epoch, system_identifier = excluded.system_identifier,
        timeline = excluded.timeline, publication = excluded.publication, publication_oid = excluded.publication_oid,
-       durable_lsn = excluded.durable_lsn,
+       durable_lsn = excluded.durable_lsn, current_at = null,
        updated_at = excluded.updated_at, memberships = excluded.memberships`,
     [
       position.slot,
@@ -182,13 +185,24 @@ export async function noteSource(
 /** Moves the durable position. Returns false when another process owns a newer epoch: this one must stop. */
 export async function advancePosition(
   tx: Tx,
-  at: { readonly slot: string; readonly epoch: number; readonly durableLsn: Lsn; readonly atMs: number },
+  at: {
+    readonly slot: string;
+    readonly epoch: number;
+    readonly durableLsn: Lsn;
+    readonly atMs: number;
+    /** Commit time of the last journaled transaction, or now when nothing is outstanding. */
+    readonly currentAtMs?: number | null;
+  },
 ): Promise<boolean> {
   const { rowCount } = await tx.query({
     name: 'position_advance',
-    text: `update truespoke.position set durable_lsn = greatest(durable_lsn, $3::pg_lsn), updated_at = $4::timestamptz
+    text: `update truespoke.position set durable_lsn = greatest(durable_lsn, $3::pg_lsn), updated_at = $4::timestamptz,
+                  current_at = greatest(current_at, $5::timestamptz)
             where slot = $1 and epoch = $2::int`,
-    values: [at.slot, at.epoch, formatLsn(at.durableLsn), new Date(at.atMs).toISOString()],
+    values: [at.slot, at.epoch, formatLsn(at.durableLsn), new Date(at.atMs).toISOString(), isoOrNull(at.currentAtMs)],
   });
   return rowCount === 1;
 }
+
+const isoOrNull = (ms: number | null | undefined): string | null =>
+  ms === null || ms === undefined ? null : new Date(ms).toISOString();

@@ -1,4 +1,5 @@
 // Owns truespoke.parked: what was set aside, with its reason, in both directions. One open row per record at most (F22).
+import { storableJson } from '../base/storable.js';
 import type { EntityName, SpokeName } from '../model/ids.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
@@ -43,7 +44,7 @@ export async function park(tx: Tx, rows: readonly Park[], atMs: number): Promise
       rows.map((row) => row.code),
       rows.map((row) => row.message),
       rows.map((row) => row.field),
-      rows.map((row) => (row.payload === null ? null : JSON.stringify(row.payload))),
+      rows.map((row) => (row.payload === null ? null : storableJson(row.payload))),
       rows.map((row) => row.waitsFor),
       rows.map((row) => (row.deadlineMs === null ? null : new Date(row.deadlineMs).toISOString())),
       new Date(atMs).toISOString(),
@@ -126,13 +127,19 @@ export async function expireWaiting(db: Queryable, nowMs: number): Promise<numbe
 
 export async function listParked(
   db: Queryable,
-  filter: { readonly spoke?: string | undefined; readonly ids?: readonly string[] | undefined; readonly limit: number },
+  filter: {
+    readonly spoke?: string | undefined;
+    readonly ids?: readonly string[] | undefined;
+    readonly afterId?: string | null | undefined;
+    readonly limit: number;
+  },
 ): Promise<readonly Parked[]> {
   const { rows } = await db.query(
     `select ${columns} from truespoke.parked p
       where p.state in ('open', 'waiting') and ($1::text is null or p.spoke = $1) and ($2::bigint[] is null or p.id = any($2))
+        and ($4::bigint is null or p.id > $4)
       order by p.id limit $3`,
-    [filter.spoke ?? null, filter.ids ?? null, filter.limit],
+    [filter.spoke ?? null, filter.ids ?? null, filter.limit, filter.afterId ?? null],
   );
   return rows.map(toParked);
 }
