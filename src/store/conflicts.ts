@@ -1,4 +1,5 @@
 // Owns truespoke.conflict and truespoke.review: what two sides disagreed about, and what a person must decide.
+import { storableJson } from '../base/storable.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
 import type { Queryable, Tx } from './pool.js';
@@ -42,7 +43,7 @@ export async function insertConflicts(tx: Tx, rows: readonly ConflictRow[], atMs
       rows.map((row) => row.base),
       rows.map((row) => row.hub),
       rows.map((row) => row.spokeValue),
-      rows.map((row) => JSON.stringify(row.remote)),
+      rows.map((row) => storableJson(row.remote)),
       rows.map((row) => row.policy),
       rows.map((row) => row.winner),
       rows.map((row) => iso(row.hubAtMs)),
@@ -90,7 +91,7 @@ export async function openReviews(tx: Tx, rows: readonly Review[], atMs: number)
       rows.map((row) => row.spoke),
       rows.map((row) => row.entity),
       rows.map((row) => row.key),
-      rows.map((row) => JSON.stringify(row.evidence)),
+      rows.map((row) => storableJson(row.evidence)),
       iso(atMs),
     ],
   );

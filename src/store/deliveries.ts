@@ -1,5 +1,6 @@
 // Owns truespoke.delivery: the dirty set, its leases and its states. pending → claimed → sent → settled | unknown.
 // Law 5: what was sent and not answered becomes `unknown`, never pending again, until a read-back has decided.
+import { storableJson } from '../base/storable.js';
 import type { EntityName, HubId, SpokeName } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
 import type { HubFields, RemoteValue } from '../model/record.js';
@@ -60,7 +61,7 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
       rows.map((row) => new Date(row.atMs).toISOString()),
       rows.map((row) => row.lsn),
       rows.map((row) => row.trace),
-      rows.map((row) => (row.observed === undefined || row.observed === null ? null : JSON.stringify(row.observed))),
+      rows.map((row) => (row.observed === undefined || row.observed === null ? null : storableJson(row.observed))),
       rows.map((row) => row.held ?? null),
       rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after))),
     ],

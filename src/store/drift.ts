@@ -1,4 +1,5 @@
 // Owns truespoke.reconcile_run and truespoke.drift, and the local comparison of hub rows with their bases: one statement a feed.
+import { storableJson } from '../base/storable.js';
 import { externalId, hubId, type EntityName, type ExternalId, type HubId, type SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
@@ -86,7 +87,7 @@ export async function saveDrift(tx: Tx, run: string, rows: readonly DriftRow[], 
       rows.map((row) => row.field),
       rows.map((row) => row.class),
       rows.map((row) => JSON.stringify(row.base ?? null)),
-      rows.map((row) => JSON.stringify(row.remote ?? null)),
+      rows.map((row) => storableJson(row.remote ?? null)),
       rows.map((row) => row.action),
       new Date(atMs).toISOString(),
     ],
@@ -220,4 +221,13 @@ export async function listDrift(
     state: row['state'] ?? '',
     repairedAt: row['repaired_at'] ?? null,
   }));
+}
+
+/** Differences of one spoke that are neither repaired nor explained yet. */
+export async function countOpenDrift(db: Queryable, spoke: SpokeName): Promise<number> {
+  const { rows } = await db.query(
+    `select count(*) as count from truespoke.drift where spoke = $1 and state = 'open'`,
+    [spoke],
+  );
+  return Number(rows[0]?.['count'] ?? 0);
 }

@@ -1,0 +1,209 @@
+// Law 9: one bad record parks itself and what depends on it, nothing else.
+import { afterEach, describe, expect, test } from 'vitest';
+import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
+
+let wheel: Wheel | undefined;
+afterEach(async () => {
+  await wheel?.end();
+  wheel = undefined;
+});
+const open = async (options: WheelOptions): Promise<Wheel> => (wheel = await openWheel(options));
+
+const things = `
+entity: thing
+fields:
+  code: { type: text, match: exact }
+  note: text
+  size: { type: decimal, scale: 2 }
+`;
+const left = {
+  objects: {
+    Thing: { fields: { Code: {}, Note: {}, Size: { type: 'number' as const }, Flag: { type: 'json' as const } } },
+  },
+};
+const right = { objects: { Part: { fields: { code: {}, note: {}, size: { type: 'number' as const } } } } };
+const parked = (on: Wheel): Promise<Record<string, string | null>[]> =>
+  on.sql(`select direction, key, code from truespoke.parked where state in ('open', 'waiting') order by id`);
+
+describe('a bad record', () => {
+  test('one that `where` cannot take parks alone; the rest of its batch flows', async () => {
+    const on = await open({
+      spokes: { left },
+      mappings: [
+        `${things}
+spokes:
+  left:
+    object: Thing
+    where: "remote.Flag + 1 > 1"
+    fields: { code: Code, note: Note, size: Size }
+`,
+      ],
+    });
+    const remote = on.remote('left');
+    for (let i = 0; i < 20; i += 1) remote.create('Thing', { Code: `c${i}`, Flag: 1 });
+    const bad = remote.create('Thing', { Code: 'bad', Flag: { odd: true } });
+    for (let i = 20; i < 40; i += 1) remote.create('Thing', { Code: `c${i}`, Flag: 1 });
+    on.start();
+    await on.settled();
+    expect(await on.sql('select count(*)::text as n from hub.thing')).toEqual([{ n: '40' }]);
+    expect(await parked(on)).toMatchObject([{ direction: 'in', key: bad }]);
+    remote.edit('Thing', bad, { Flag: 1 });
+    await on.until(async () => (await parked(on)).length === 0);
+    await on.settled();
+    expect(await on.sql(`select count(*)::text as n from hub.thing where code = 'bad'`)).toEqual([{ n: '1' }]);
+  });
+
+  test('one that `when` cannot take parks alone; the rest of its batch goes out', async () => {
+    const on = await open({
+      spokes: { right },
+      mappings: [
+        `${things}
+spokes:
+  right:
+    object: Part
+    when: "double(hub.note) >= 0.0"
+    fields: { code: code, note: note, size: size }
+`,
+      ],
+    });
+    on.start();
+    await on.settled();
+    await on.sql(
+      `insert into hub.thing (code, note) select 'c' || i, case i when 7 then 'seven' else i::text end from generate_series(1, 20) i`,
+    );
+    await on.until(() => on.remote('right').list('Part').length === 19);
+    await on.until(async () => (await parked(on)).length === 1);
+    await on.settled();
+    await on.sql(`update hub.thing set note = '7' where code = 'c7'`);
+    await on.until(() => on.remote('right').list('Part').length === 20);
+    await on.settled();
+    expect(await parked(on)).toEqual([]);
+  });
+
+  test('F107 NUL and F108 half a surrogate pair park with their payload; the rest flows', async () => {
+    const on = await open({
+      spokes: { left },
+      mappings: [
+        `${things}
+spokes:
+  left:
+    object: Thing
+    fields: { code: Code, note: Note, size: Size }
+`,
+      ],
+    });
+    const remote = on.remote('left');
+    remote.create('Thing', { Code: 'a' });
+    const nul = remote.create('Thing', { Code: 'b', Note: 'x\u0000y' });
+    const half = remote.create('Thing', { Code: 'c', Note: 'x\ud800y' });
+    remote.create('Thing', { Code: 'd' });
+    on.start();
+    await on.settled();
+    expect((await on.sql('select code from hub.thing order by 1')).map((row) => row['code'])).toEqual(['a', 'd']);
+    expect((await parked(on)).map((row) => row['key'])).toEqual([nul, half]);
+  });
+
+  test('one whose match key is too long for its index parks alone (SQLSTATE 54000)', async () => {
+    const on = await open({
+      spokes: { left },
+      mappings: [
+        `${things}
+spokes:
+  left:
+    object: Thing
+    fields: { code: Code, note: Note, size: Size }
+`,
+      ],
+    });
+    const noise = Array.from({ length: 12_000 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 7919) % 20_000))).join(
+      '',
+    );
+    const remote = on.remote('left');
+    remote.create('Thing', { Code: 'a' });
+    const long = remote.create('Thing', { Code: noise });
+    remote.create('Thing', { Code: 'd' });
+    on.start();
+    await on.settled();
+    expect((await on.sql('select code from hub.thing order by 1')).map((row) => row['code'])).toEqual(['a', 'd']);
+    expect(await parked(on)).toEqual([{ direction: 'in', key: long, code: 'hub_refused_54000' }]);
+  });
+
+  test('constraints and triggers of an adopted table: the refused ones of 500 park alone', async () => {
+    const on = await open({
+      spokes: { left },
+      before: async (db) => {
+        await db.pool.query(`create table public.stock (no bigint generated by default as identity primary key,
+          code text unique, note text not null default 'n', size numeric(6,2) check (size < 100))`);
+        await db.pool.query(`create function no_owls() returns trigger language plpgsql as $$ begin
+          if new.note = 'owl' then raise exception 'no owls'; end if; return new; end $$`);
+        await db.pool.query(
+          `create trigger no_owls before insert or update on public.stock for each row execute function no_owls()`,
+        );
+        await db.pool.query(`insert into public.stock (code) values ('taken')`);
+      },
+      mappings: [
+        `
+entity: thing
+table: { schema: public, name: stock, id: no }
+fields:
+  code: text
+  note: { type: text, required: true }
+  size: { type: decimal, scale: 2 }
+spokes:
+  left:
+    object: Thing
+    create: false
+    fields: { code: Code, note: Note, size: Size }
+`,
+      ],
+    });
+    const remote = on.remote('left');
+    const refused: string[] = [];
+    for (let i = 0; i < 500; i += 1) {
+      const odd: Record<number, Record<string, string | number | null>> = {
+        100: { Code: 'taken' },
+        200: { Note: null },
+        300: { Note: 'owl' },
+        400: { Size: 1e9 },
+      };
+      const id = remote.create('Thing', { Code: `c${i}`, Note: 'n', Size: 1, ...odd[i] });
+      if (odd[i] !== undefined) refused.push(id);
+    }
+    on.start();
+    await on.settled(30_000);
+    expect(await on.sql('select count(*)::text as n from public.stock')).toEqual([{ n: '497' }]);
+    expect((await parked(on)).map((row) => row['key']).sort()).toEqual(refused.sort());
+    // F73: a later good value closes the parked item.
+    remote.edit('Thing', refused[2] ?? '', { Note: 'hawk' });
+    await on.until(async () => (await parked(on)).length === 3);
+  });
+
+  test('F73 a rejected write parks alone; a later good value closes it', async () => {
+    const on = await open({
+      spokes: { right },
+      mappings: [
+        `${things}
+spokes:
+  right:
+    object: Part
+    fields: { code: code, note: note, size: size }
+`,
+      ],
+    });
+    on.remote('right').validate('Part', (fields) =>
+      fields['note' as never] === 'bad' ? { code: 'NO', message: 'no', paths: ['note'] } : null,
+    );
+    on.start();
+    await on.settled();
+    await on.sql(
+      `insert into hub.thing (code, note) select 'c' || i, case i when 50 then 'bad' else 'ok' end from generate_series(1, 100) i`,
+    );
+    await on.until(() => on.remote('right').list('Part').length === 99);
+    await on.settled();
+    expect(await parked(on)).toMatchObject([{ direction: 'out', code: 'NO' }]);
+    await on.sql(`update hub.thing set note = 'good' where code = 'c50'`);
+    await on.until(() => on.remote('right').list('Part').length === 100);
+    await on.settled();
+    expect(await parked(on)).toEqual([]);
+  });
+});
