@@ -3,10 +3,10 @@
 import type { CallOptions, Page } from '../connectors/connector.js';
 import { selectionOf } from '../mapping/selection.js';
 import type { Tally } from '../inbound/decision.js';
-import { cursor, type ObjectName } from '../model/ids.js';
+import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
 import { loadFeeds, saveFeed, type FeedKind, type FeedState } from '../store/cursors.js';
-import { dueHints, finishHints, storeEvents, type DueHint } from '../store/inbox.js';
+import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
 import type { EngineContext, LiveSpoke } from './context.js';
@@ -255,6 +255,10 @@ export async function workInbox(context: EngineContext, live: LiveSpoke, signal:
   }
 }
 
+/** Asked again once: a single failed look is not enough to believe that a record is gone (F102). */
+const absentTopic = 'absent';
+const absentDelayMs = 2_000;
+
 async function takeHints(
   context: EngineContext,
   live: LiveSpoke,
@@ -262,26 +266,69 @@ async function takeHints(
   hints: readonly DueHint[],
   signal: AbortSignal,
 ): Promise<void> {
-  const ids = [...new Set(hints.map((hint) => hint.externalId))];
-  const fields = selectionOf(context.mapping, live.name, object);
+  const byId = groupBy(hints, (hint) => hint.externalId);
+  const ids = [...byId.keys()];
   const { fetchBatch } = live.spoke.capabilities;
   for (let from = 0; from < ids.length; from += fetchBatch) {
-    const slice = ids.slice(from, from + fetchBatch);
-    const records = await live.spoke.fetch(object, slice, fields, { lane: 'interactive', signal });
-    const seen = new Set(records.map((record) => record.externalId));
-    const gone = slice.filter((id) => !seen.has(id)).map((id) => gonePlaceholder(object, id));
-    const done = hints.filter((hint) => slice.includes(hint.externalId)).map((hint) => hint.id);
-    const tally = await context.inbound.accept({
-      spoke: live.name,
+    await takeSlice(
+      context,
+      live,
       object,
-      records: [...records, ...gone],
-      evidence: 'fetched',
-      lane: 'interactive',
-      // Before the effects: a record that must be fetched once more leaves a new hint behind.
-      before: (tx) => finishHints(tx, done, context.clock.now()),
-    });
-    count(context, live, object, records.length, tally);
+      new Map(ids.slice(from, from + fetchBatch).map((id) => [id, byId.get(id) ?? []])),
+      signal,
+    );
   }
+}
+
+async function takeSlice(
+  context: EngineContext,
+  live: LiveSpoke,
+  object: ObjectName,
+  hints: ReadonlyMap<ExternalId, readonly DueHint[]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const fields = selectionOf(context.mapping, live.name, object);
+  const records = await live.spoke.fetch(object, [...hints.keys()], fields, { lane: 'interactive', signal });
+  const seen = new Set(records.map((record) => record.externalId));
+  const absent = [...hints].filter(([id]) => !seen.has(id));
+  const believed = absent.filter(([, all]) => all.some((hint) => hint.deleted || hint.topic === absentTopic));
+  const doubted = absent.filter((one) => !believed.includes(one));
+  const nowMs = context.clock.now();
+  const tally = await context.inbound.accept({
+    spoke: live.name,
+    object,
+    records: [...records, ...believed.map(([id]) => gonePlaceholder(object, id))],
+    evidence: 'fetched',
+    lane: 'interactive',
+    // Before the effects: a record that must be fetched once more leaves a new hint behind.
+    before: async (tx) => {
+      await finishHints(
+        tx,
+        [...hints.values()].flat().map((hint) => hint.id),
+        nowMs,
+      );
+      await storeEvents(
+        tx,
+        live.name,
+        doubted.map(([id, all]) => askAgain(object, id, all[0]?.id ?? '', nowMs)),
+        nowMs,
+      );
+    },
+  });
+  count(context, live, object, records.length, tally);
+}
+
+function askAgain(object: ObjectName, externalId: ExternalId, after: string, nowMs: number): InboxEvent {
+  return {
+    eventId: `${absentTopic}:${object}:${externalId}:${after}`,
+    topic: absentTopic,
+    object,
+    externalId,
+    deleted: false,
+    compliance: false,
+    body: null,
+    notBeforeMs: nowMs + absentDelayMs,
+  };
 }
 
 function gonePlaceholder(object: ObjectName, externalId: RemoteRecord['externalId']): RemoteRecord {

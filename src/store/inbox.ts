@@ -49,6 +49,7 @@ export interface DueHint {
   readonly object: ObjectName;
   readonly externalId: ExternalId;
   readonly deleted: boolean;
+  readonly topic: string;
 }
 
 /** The oldest open hints of one object. */
@@ -60,7 +61,7 @@ export async function dueHints(
 ): Promise<readonly DueHint[]> {
   const result = await db.query({
     name: 'inbox_due',
-    text: `select i.id, i.object, i.external_id, i.deleted::text as deleted from truespoke.inbox i
+    text: `select i.id, i.topic, i.object, i.external_id, i.deleted::text as deleted from truespoke.inbox i
       where i.spoke = $1 and i.done_at is null and not i.compliance and i.object is not null
         and (i.not_before is null or i.not_before <= $3::timestamptz)
       order by i.id limit $2`,
@@ -71,6 +72,7 @@ export async function dueHints(
     object: row['object'] as ObjectName,
     externalId: row['external_id'] as ExternalId,
     deleted: row['deleted'] === 'true',
+    topic: row['topic'] ?? '',
   }));
 }
 
