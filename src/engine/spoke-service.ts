@@ -79,9 +79,10 @@ export async function runSpoke(
   }
 }
 
-async function runServices(
+/** What runs beside each other while a spoke is connected. */
+export async function runServices(
   context: EngineContext,
-  setup: SpokeServiceSetup,
+  setup: Omit<SpokeServiceSetup, 'spoke' | 'connect'>,
   live: LiveSpoke,
   signal: AbortSignal,
 ): Promise<void> {
@@ -129,7 +130,7 @@ async function runServices(
 /** Subscriptions vanish when deliveries fail for long: they are looked at again and again, and a gap is polled (F92). */
 async function keepWebhooks(
   context: EngineContext,
-  setup: SpokeServiceSetup,
+  setup: Pick<SpokeServiceSetup, 'webhookBase' | 'webhookCheckMs'>,
   live: LiveSpoke,
   signal: AbortSignal,
 ): Promise<void> {
