@@ -3,7 +3,7 @@
 import { formatLsn, zeroLsn } from '../model/lsn.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Base, BasePair } from '../model/link.js';
-import type { HubRow } from '../model/record.js';
+import type { HubRow, RemoteValue } from '../model/record.js';
 import type { DeletePolicy } from '../mapping/mapping.js';
 import { insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
 import { lane, markDirty, releaseWaiting } from '../store/deliveries.js';
@@ -15,6 +15,7 @@ import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
 import { versionMs } from './decide.js';
 import { emptyTally, type Decision, type DecisionOf, type Incoming, type Tally } from './decision.js';
+import type { MergeConflict } from './merge.js';
 import type { Missing } from './normalise.js';
 
 export interface ApplyOptions {
@@ -203,7 +204,11 @@ async function writeConflicts(
 async function pushBack(
   tx: Tx,
   context: BatchContext,
-  records: readonly { readonly hubId: HubId; readonly incoming: Incoming }[],
+  records: readonly {
+    readonly hubId: HubId;
+    readonly incoming: Incoming;
+    readonly conflicts?: readonly MergeConflict[];
+  }[],
   options: ApplyOptions,
 ): Promise<void> {
   const { spoke, entity, embedded, direction } = context.mapping;
@@ -213,6 +218,8 @@ async function pushBack(
     return incoming.parent === null ? undefined : context.resolve(embedded.parentEntity, incoming.parent);
   });
   const distinct = [...new Set(ids.filter((id) => id !== undefined))];
+  // What was overruled is still shown there: compared with this, the hub's value goes out even if it returns to the base.
+  const shown = new Map(records.map(({ hubId, conflicts = [] }) => [hubId, overruledOf(conflicts)]));
   await markDirty(
     tx,
     distinct.map((hubId) => ({
@@ -223,8 +230,14 @@ async function pushBack(
       atMs: options.nowMs,
       lsn: formatLsn(zeroLsn),
       trace: options.trace,
+      observed: embedded === null ? (shown.get(hubId) ?? null) : null,
     })),
   );
+}
+
+function overruledOf(conflicts: readonly MergeConflict[]): Record<string, RemoteValue> | null {
+  const lost = conflicts.filter(({ winner }) => winner === 'hub');
+  return lost.length === 0 ? null : Object.fromEntries(lost.map(({ field, remote }) => [field, remote]));
 }
 
 async function writeDeletes(

@@ -50,7 +50,7 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
      on conflict (spoke, entity, hub_id) do update set
        generation = d.generation + 1, lane = least(d.lane, excluded.lane),
        dirty_at = greatest(d.dirty_at, excluded.dirty_at), lsn = coalesce(excluded.lsn, d.lsn),
-       trace = coalesce(excluded.trace, d.trace), observed = coalesce(excluded.observed, d.observed),
+       trace = coalesce(excluded.trace, d.trace), observed = coalesce(d.observed || excluded.observed, excluded.observed, d.observed),
        not_before = case when d.state = 'pending' and d.waits_for is null then null else d.not_before end,
        state = case when d.state = 'pending' and excluded.state = 'held' then 'held' else d.state end`,
     values: [
@@ -184,7 +184,7 @@ export async function lockClaimed(tx: Tx, feed: Feed, rows: readonly Fenced[]): 
 export async function settle(
   tx: Tx,
   feed: Feed,
-  rows: readonly { readonly hubId: HubId; readonly generation: number }[],
+  rows: readonly Pick<Claimed, 'hubId' | 'generation' | 'observed'>[],
 ): Promise<void> {
   if (rows.length === 0) return;
   const values = [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.generation)];
@@ -197,10 +197,12 @@ export async function settle(
   await tx.query({
     name: 'delivery_again',
     text: `update truespoke.delivery d
-        set state = 'pending', holder = null, lease_until = null, intent = null, attempt = 0, not_before = null, reason = null
-       from unnest($3::text[], $4::bigint[]) as r (hub_id, generation)
+        set state = 'pending', holder = null, lease_until = null, intent = null, attempt = 0, not_before = null, reason = null,
+            -- What was shown before this write says nothing any more; what was seen since does.
+            observed = case when d.observed is distinct from r.observed::jsonb then d.observed end
+       from unnest($3::text[], $4::bigint[], $5::text[]) as r (hub_id, generation, observed)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.generation > r.generation`,
-    values,
+    values: [...values, rows.map((row) => (row.observed === null ? null : JSON.stringify(row.observed)))],
   });
 }
 

@@ -28,6 +28,8 @@ export interface WheelOptions {
   /** One YAML text per entity. */
   readonly mappings: readonly string[];
   readonly limits?: Partial<EngineLimits>;
+  /** Mass-deletion limits by spoke. */
+  readonly deletions?: Readonly<Record<string, { readonly max: number; readonly percent: number }>>;
   readonly engine?: Partial<EngineOptions>;
   readonly before?: (db: TestDatabase) => Promise<void>;
   /** Superuser URL of a cluster of its own, for drills that stop the server. */
@@ -43,7 +45,7 @@ export interface Wheel {
   /** Stops the engine in order. */
   stop(): Promise<void>;
   /** A fresh engine over the same hub and remotes. */
-  restart(): Promise<void>;
+  restart(more?: Partial<EngineOptions>): Promise<void>;
   /** Waits until `check` returns something true; rejects with its last word after `ms`. */
   until<T>(check: () => Promise<T | null | undefined | false> | T | null | undefined | false, ms?: number): Promise<T>;
   /** Waits until nothing is on its way in either direction. */
@@ -66,7 +68,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
     { spokes: [...remotes.keys()] },
   );
   const log = process.env['TEST_LOG'] === undefined ? silentLog : createLog({ level: process.env['TEST_LOG'] });
-  const build = (): Engine =>
+  const build = (more: Partial<EngineOptions> = {}): Engine =>
     createEngine({
       hub: { url: db.url, embedded: false, serverVersion: null, poolSize: 10 },
       spokes: [...remotes].map(([name, remote]) => {
@@ -78,6 +80,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
           concurrency: null,
           spacingMs: 0,
           quotaReserve: 0,
+          deletions: options.deletions?.[name],
         };
       }),
       mapping,
@@ -97,6 +100,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       webhookBase: null,
       crashpoint: () => undefined,
       ...options.engine,
+      ...more,
       limits: {
         ...defaultLimits,
         capture: { ...defaultLimits.capture, idleAdvanceMs: 20, waitMs: 200 },
@@ -131,9 +135,9 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       await running;
       await engine.close();
     },
-    async restart() {
+    async restart(more) {
       await wheel.stop();
-      engine = build();
+      engine = build(more);
       await engine.prepare();
       wheel.start();
     },

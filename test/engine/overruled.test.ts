@@ -1,0 +1,39 @@
+// Law 2: the base moves only after a confirmed effect, and still a spoke that was overruled gets the hub's value in the end.
+import { afterEach, expect, test } from 'vitest';
+import { remotePath } from '../../src/model/ids.js';
+import type { RemoteFields } from '../../src/model/record.js';
+import { openWheel, type Wheel } from '../support/wheel.js';
+
+const thing = `
+entity: thing
+fields: { code: { type: text, match: exact }, label: { type: text, authority: hub } }
+spokes:
+  left: { object: Thing, fields: { code: Code, label: Label } }
+`;
+const label = remotePath('Label');
+
+let wheel: Wheel;
+afterEach(() => wheel.end());
+
+test('a hub value that returns to the base is still sent to a spoke whose later edit it overruled', async () => {
+  wheel = await openWheel({
+    spokes: { left: { objects: { Thing: { fields: { Code: {}, Label: {} } } } } },
+    mappings: [thing],
+    engine: { roles: ['capture', 'inbound'] },
+  });
+  const id = wheel.remote('left').create('Thing', { Code: 't', Label: 'A' } as RemoteFields);
+  wheel.start();
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.thing')).length > 0);
+  await wheel.sql(`update hub.thing set label = 'B'`);
+  wheel.remote('left').edit('Thing', id, { [label]: 'R' } as RemoteFields);
+  await wheel.until(async () => (await wheel.sql(`select 1 from truespoke.conflict where winner = 'hub'`)).length > 0);
+  await wheel.sql(`update hub.thing set label = 'A'`);
+  await wheel.until(
+    async () =>
+      (await wheel.sql(`select 1 from truespoke.journal where after ->> 'label' = 'A' and op = 'update'`)).length > 0,
+  );
+  await wheel.restart({ roles: ['capture', 'inbound', 'outbound'] });
+  await wheel.until(() => wheel.remote('left').get('Thing', id)?.fields[label] === 'A');
+  await wheel.settled();
+  expect(await wheel.sql('select label from hub.thing')).toEqual([{ label: 'A' }]);
+});
