@@ -7,6 +7,7 @@ import { register as backfill } from './backfill.js';
 import { register as check } from './check.js';
 import type { Common, Frame, Register } from './command.js';
 import { register as conflicts } from './conflicts.js';
+import { register as demo } from './demo.js';
 import { register as init } from './init.js';
 import type { Io } from './io.js';
 import { register as migrate } from './migrate.js';
@@ -15,6 +16,7 @@ import { register as parked } from './parked.js';
 import { register as pause } from './pause.js';
 import { errorView, exitCodeOf, paintFor, renderError } from './render.js';
 import { register as review } from './review.js';
+import { register as reconcile } from './reconcile.js';
 import { register as runEngine } from './run.js';
 import { register as simulate } from './simulate.js';
 import { register as status } from './status.js';
@@ -33,7 +35,9 @@ const commands: readonly Register[] = [
   conflicts,
   review,
   audit,
+  reconcile,
   simulate,
+  demo,
   token,
 ];
 

@@ -37,6 +37,8 @@ export interface SweepDeps {
   readonly log: Log;
   readonly mapping: Mapping;
   readonly tables: ReadonlyMap<EntityName, HubTable>;
+  /** Only this one, where given. */
+  readonly entity?: EntityName | undefined;
   readonly onProgress?: (progress: SweepReport) => void;
 }
 
@@ -74,6 +76,7 @@ export async function sweep(
   const reports: SweepReport[] = [];
   for (const mapping of ownMappings(deps.mapping, name)) {
     if (signal.aborted) break;
+    if (deps.entity !== undefined && deps.entity !== mapping.entity) continue;
     const feedSweep = new FeedSweep(deps, mapping, spoke, signal);
     const report = await feedSweep.run();
     deps.onProgress?.(report);

@@ -63,7 +63,11 @@ export function seedOf({ people, articles, sales }: Superstore): Seed {
     accounts: [
       // Where orders of the shop are booked.
       { Name: 'Online Store', Industry: 'Retail', LastModifiedDate: longAgo(0) },
-      ...states.map((state) => ({ Name: `${state} Purchasing Group`, BillingState: state, LastModifiedDate: longAgo(0) })),
+      ...states.map((state) => ({
+        Name: `${state} Purchasing Group`,
+        BillingState: state,
+        LastModifiedDate: longAgo(0),
+      })),
     ],
     contacts: [...crm, ...twins],
     products: articles.flatMap((article, at) => (at % 5 === 4 ? [] : [crmProductOf(article, at)])),

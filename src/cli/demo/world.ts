@@ -43,7 +43,10 @@ export async function openWorld(path: string, io: Io): Promise<World> {
     const opening = openEmbedded({ directory: folder.path, clock });
     undo.push(() => opening.then((hub) => hub.close()).catch(() => undefined));
     const [salesforce, shopify] = await startSimulators(beginning, clock);
-    undo.push(() => salesforce.close(), () => shopify.close());
+    undo.push(
+      () => salesforce.close(),
+      () => shopify.close(),
+    );
     const hub = await opening;
     const pool = openPool({ url: hub.url, applicationName: 'demo application', max: 6 });
     undo.push(() => pool.end());
