@@ -16,6 +16,7 @@ export function spokeSetup(spoke: SpokeConfig, counters: Counters, io: Io): Spok
     concurrency: spoke.limits.concurrency,
     spacingMs: spoke.limits.spacingMs,
     quotaReserve: spoke.quotaReservePercent / 100,
+    deletions: spoke.deletions,
     http: counted(undiciHttp({ clock: io.clock, ...addressRules(spoke) }), spoke.name, counters),
   };
 }

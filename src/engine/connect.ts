@@ -27,6 +27,8 @@ export interface SpokeSetup {
   readonly spacingMs: number;
   /** Share of the quota left to other applications, 0–1. */
   readonly quotaReserve: number;
+  /** More deletions at once than both need a person's word: records, and percent of the linked ones. */
+  readonly deletions?: { readonly max: number; readonly percent: number } | undefined;
   /** Its own client, with its own address rules and call counter; `ConnectDeps.http` without one. */
   readonly http?: Http | undefined;
 }

@@ -189,7 +189,8 @@ class RunningEngine implements Engine {
   private context(session: WorkerSession): EngineContext {
     const { clock, random, ids, log, counters, mapping, crashpoint } = this.options;
     const { pool, journalPool, tables } = this;
-    const inbound = createInbound({ pool, clock, ids, log, mapping, tables, limits: this.limits.inbound });
+    const deletions = massDeleteLimits(this.options.spokes);
+    const inbound = createInbound({ pool, clock, ids, log, mapping, tables, limits: this.limits.inbound, deletions });
     return { pool, journalPool, clock, random, ids, log, counters, mapping, tables, inbound, session, crashpoint };
   }
 
@@ -295,4 +296,12 @@ class RunningEngine implements Engine {
       if (result.status === 'rejected' && !isConnectionLoss(result.reason)) throw result.reason;
     }
   }
+}
+
+function massDeleteLimits(spokes: readonly SpokeSetup[]): ReadonlyMap<SpokeName, InboundLimits['massDelete']> {
+  return new Map(
+    spokes.flatMap(({ name, deletions }) =>
+      deletions === undefined ? [] : [[name, { absolute: deletions.max, relative: deletions.percent / 100 }] as const],
+    ),
+  );
 }

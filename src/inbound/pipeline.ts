@@ -7,13 +7,16 @@ import { must } from '../base/assert.js';
 import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { hubId, type EntityName, type ExternalId, type HubId, type ObjectName, type SpokeName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
-import { findCandidates, lockMatching, nextIds, readChildren, readRows, type HubTable } from '../store/hub.js';
+import { findCandidates, lockMatching, nextIds, readRows, type HubTable } from '../store/hub.js';
 import { countLive, linksByExternal, linksByHub } from '../store/links.js';
-import { park } from '../store/parked.js';
+import { storeEvents } from '../store/inbox.js';
+import { park, parkedAttempts } from '../store/parked.js';
 import { sqlState, transaction, type Pool, type Tx } from '../store/pool.js';
 import { takeApprovals } from '../store/reviews.js';
 import { apply } from './apply.js';
-import { dedupe, loadBatch, parentField, type BatchContext } from './batch.js';
+import { childrenOf, childrenOfGone } from './children.js';
+import { dedupe, loadBatch, type BatchContext } from './batch.js';
+import { DeletionWindow } from './deletion-window.js';
 import { decide, orPark, upsert, type Evidence, type Stages, type Unlinked } from './decide.js';
 import { addTally, emptyTally, type Decision, type Incoming, type Tally } from './decision.js';
 import { keyText, match, matchKey, type Candidate } from './match.js';
@@ -29,6 +32,29 @@ export interface InboundDeps {
   readonly mapping: Mapping;
   readonly tables: ReadonlyMap<EntityName, HubTable>;
   readonly limits: InboundLimits;
+  /** Spokes whose mass-deletion limit is their own; the others have `limits.massDelete`. */
+  readonly deletions?: ReadonlyMap<SpokeName, InboundLimits['massDelete']> | undefined;
+}
+
+interface InboundRun extends InboundDeps {
+  readonly window: DeletionWindow;
+}
+
+/** One transaction's work on a page. */
+interface Round {
+  readonly page: Page;
+  readonly trace: string;
+  /** Nobody needs to be asked about deletions. */
+  readonly approved: boolean;
+  /** Filled while the transaction runs. */
+  readonly deletions: Deletions[];
+}
+
+/** Deletions that a batch let through. */
+interface Deletions {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+  readonly count: number;
 }
 
 export interface InboundLimits {
@@ -61,7 +87,8 @@ export interface Inbound {
 }
 
 export function createInbound(deps: InboundDeps): Inbound {
-  return { accept: (page) => acceptPage(deps, page) };
+  const run: InboundRun = { ...deps, window: new DeletionWindow(deps.clock) };
+  return { accept: (page) => acceptPage(run, page) };
 }
 
 /** Every entity that maps an object of a spoke; several may share one object by `where`. */
@@ -72,7 +99,7 @@ export function mappingsOf(mapping: Mapping, spoke: SpokeName, object: ObjectNam
     .filter((candidate) => candidate.object === object && candidate.embedded === null);
 }
 
-async function acceptPage(deps: InboundDeps, page: Page): Promise<Tally> {
+async function acceptPage(deps: InboundRun, page: Page): Promise<Tally> {
   const total = emptyTally();
   const mappings = mappingsOf(deps.mapping, page.spoke, page.object).filter(({ direction }) => direction !== 'out');
   const batches: { mapping: SpokeMapping; records: readonly Incoming[] }[] = [];
@@ -114,20 +141,25 @@ const recordsFault = /^(09|22|23|27|44|54|P0)/;
 
 /** One transaction, or, when Postgres refuses a value in it, two halves. */
 async function acceptBatch(
-  deps: InboundDeps,
+  deps: InboundRun,
   page: Page,
   mapping: SpokeMapping,
   records: readonly Incoming[],
   hooks: Hooks,
 ): Promise<Tally> {
   const trace = `${page.spoke}/${deps.ids.uuid()}`;
+  const deletions: Deletions[] = [];
   try {
-    return await transaction(deps.pool, async (tx) => {
+    const done = await transaction(deps.pool, async (tx) => {
+      deletions.length = 0; // a deadlock repeats all of this
       await hooks.before?.(tx);
-      const tally = records.length === 0 ? emptyTally() : await processBatch(deps, tx, page, mapping, records, trace);
+      const round: Round = { page, trace, deletions, approved: page.approved === true };
+      const tally = records.length === 0 ? emptyTally() : await processBatch(deps, tx, round, mapping, records);
       await hooks.commit?.(tx);
       return tally;
     });
+    for (const { count, ...feed } of deletions) deps.window.add(feed, count);
+    return done;
   } catch (error) {
     const state = sqlState(error) ?? '';
     if (!recordsFault.test(state) || records.length === 0) throw error;
@@ -140,7 +172,7 @@ async function acceptBatch(
 }
 
 async function parkRefused(
-  deps: InboundDeps,
+  deps: InboundRun,
   mapping: SpokeMapping,
   { record, parent }: Incoming,
   state: string,
@@ -170,10 +202,32 @@ async function parkRefused(
       ],
       deps.clock.now(),
     );
+    if (record.deleted && state === '23503') await askAgain(deps, tx, mapping, record);
     await hooks.commit?.(tx);
   });
   return { ...emptyTally(), parked: 1 };
 }
+
+/** Rows still refer to the deleted one. Their own deletions are on the way as a rule: it is tried again, ever more rarely. */
+async function askAgain(deps: InboundRun, tx: Tx, mapping: SpokeMapping, record: RemoteRecord): Promise<void> {
+  if (mapping.embedded !== null) return;
+  const nowMs = deps.clock.now();
+  const attempts = await parkedAttempts(tx, { ...feedOf(mapping), direction: 'in', key: record.externalId });
+  const event = {
+    eventId: `referred:${record.object}:${record.externalId}:${deps.ids.uuid()}`,
+    topic: 'referred',
+    object: record.object,
+    externalId: record.externalId,
+    // A second look at an absence that was believed already.
+    deleted: true,
+    compliance: false,
+    body: null,
+    notBeforeMs: nowMs + Math.min(1_000 * 2 ** attempts, 3_600_000),
+  };
+  await storeEvents(tx, mapping.spoke, [event], nowMs);
+}
+
+const feedOf = ({ spoke, entity }: SpokeMapping): { spoke: SpokeName; entity: EntityName } => ({ spoke, entity });
 
 function refusal(state: string): string {
   const reasons: Readonly<Record<string, string>> = {
@@ -191,13 +245,13 @@ function refusal(state: string): string {
 }
 
 async function processBatch(
-  deps: InboundDeps,
+  deps: InboundRun,
   tx: Tx,
-  page: Page,
+  round: Round,
   mapping: SpokeMapping,
   records: readonly Incoming[],
-  trace: string,
 ): Promise<Tally> {
+  const { page, trace } = round;
   const entity = must(deps.mapping.entities.get(mapping.entity), mapping.entity);
   const table = must(deps.tables.get(mapping.entity), mapping.entity);
   const context = await loadBatch(tx, mapping, entity, table, records);
@@ -216,88 +270,26 @@ async function processBatch(
   }
   decided.push(...(await matchAll(deps, tx, context, stages, unlinked, nowMs)));
   const calm = await quarantine(tx, context, decided, nowMs);
-  const decisions = page.approved === true ? calm : await holdMassDelete(deps, tx, context, calm);
-  const tally = await apply(tx, context, decisions, {
-    trace,
-    nowMs,
-    lane: page.lane,
-    waitMs: deps.limits.referenceWaitMs,
-  });
+  const decisions = round.approved ? calm : await holdMassDelete(deps, tx, context, calm, round.deletions);
+  const tally = emptyTally();
+  // A row that others refer to cannot go: what the deleted record embedded goes first, on the same evidence.
+  for (const [childMapping, gone] of await childrenOfGone(deps, tx, mapping, decisions)) {
+    addTally(tally, await processBatch(deps, tx, { ...round, approved: true }, childMapping, dedupe(gone)));
+  }
+  const waitMs = deps.limits.referenceWaitMs;
+  addTally(tally, await apply(tx, context, decisions, { trace, nowMs, lane: page.lane, waitMs }));
   for (const { child, entity: childEntity } of mapping.embeds) {
     const childMapping = deps.mapping.entities.get(childEntity)?.spokes.get(mapping.spoke);
     if (childMapping === undefined || childMapping.direction === 'out') continue;
     const children = await childrenOf(deps, tx, childMapping, child, decisions);
-    if (children.length > 0) addTally(tally, await processBatch(deps, tx, page, childMapping, dedupe(children), trace));
+    if (children.length > 0) addTally(tally, await processBatch(deps, tx, round, childMapping, dedupe(children)));
   }
   return tally;
 }
 
-/** Children travel with parents that were judged; those of a parked or ignored parent travel with its next reading. */
-async function childrenOf(
-  deps: InboundDeps,
-  tx: Tx,
-  mapping: SpokeMapping,
-  child: string,
-  decisions: readonly Decision[],
-): Promise<readonly Incoming[]> {
-  const parents = decisions.filter((decision) => decision.kind === 'upsert');
-  const incoming: Incoming[] = [];
-  const present = new Set<string>();
-  const complete = new Map<HubId, RemoteRecord>();
-  for (const parent of parents) {
-    const { record } = parent.incoming;
-    const children = record.children[child];
-    if (children === undefined) continue;
-    complete.set(parent.hubId, record);
-    for (const one of children) {
-      present.add(one.externalId);
-      // An embedded child changes when its parent does.
-      incoming.push({
-        record: one.version === '' ? { ...one, version: record.version } : one,
-        parent: record.externalId,
-      });
-    }
-  }
-  const field = parentField(mapping);
-  const table = deps.tables.get(mapping.entity);
-  if (field === null || table === undefined || complete.size === 0) return incoming;
-  // A present list is complete: a linked child that it lacks is gone.
-  const known = await readChildren(tx, table, field, [...complete.keys()]);
-  const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  const links = await linksByHub(
-    tx,
-    feed,
-    [...known.values()].flat().map((row) => row.id),
-  );
-  for (const [parentId, rows] of known) {
-    const parent = must(complete.get(parentId), 'parent');
-    for (const row of rows) {
-      const link = links.get(row.id);
-      if (link?.state === 'live' && !present.has(link.externalId))
-        incoming.push(goneChild(mapping, parent, link.externalId));
-    }
-  }
-  return incoming;
-}
-
-function goneChild(mapping: SpokeMapping, parent: RemoteRecord, externalId: ExternalId): Incoming {
-  const record: RemoteRecord = {
-    object: mapping.object,
-    externalId,
-    version: parent.version,
-    deleted: true,
-    hubKey: null,
-    modifiedBySelf: parent.modifiedBySelf,
-    mergedInto: null,
-    fields: {},
-    children: {},
-  };
-  return { record, parent: parent.externalId };
-}
-
 /** Finds the hub record of each unlinked remote record, or makes one. Serialised per entity while the transaction runs. */
 async function matchAll(
-  deps: InboundDeps,
+  deps: InboundRun,
   tx: Tx,
   context: BatchContext,
   stages: Stages,
@@ -412,21 +404,28 @@ function create(context: BatchContext, stages: Stages, { incoming, fields, later
 
 /** Law 8: unusually many deletions at once wait for a person. */
 async function holdMassDelete(
-  deps: InboundDeps,
+  deps: InboundRun,
   tx: Tx,
   { mapping }: BatchContext,
   decisions: readonly Decision[],
+  deletions: Deletions[],
 ): Promise<readonly Decision[]> {
-  const { absolute, relative } = deps.limits.massDelete;
+  const { absolute, relative } = deps.deletions?.get(mapping.spoke) ?? deps.limits.massDelete;
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
   const deleted = decisions.filter((decision) => decision.kind === 'delete');
-  if (deleted.length <= absolute) return decisions;
+  if (deleted.length === 0) return decisions;
+  const before = deps.window.recent(feed);
+  const pass = (count: number): readonly Decision[] => {
+    deletions.push({ ...feed, count });
+    return decisions;
+  };
+  if (before + deleted.length <= absolute) return pass(deleted.length);
   const keys = deleted.map(({ incoming }) => incoming.record.externalId);
   const approved = await takeApprovals(tx, feed, keys);
   const deletes = deleted.length - approved.size;
-  if (deletes <= absolute) return decisions;
+  if (deletes === 0 || before + deletes <= absolute) return pass(deletes);
   const live = await countLive(tx, feed);
-  if (deletes <= live * relative) return decisions;
+  if (before + deletes <= (live + before) * relative) return pass(deletes);
   deps.log.warn({ ...feed, deletes, live }, 'mass deletion held');
   return decisions.map((decision) =>
     decision.kind === 'delete' && !approved.has(decision.incoming.record.externalId)

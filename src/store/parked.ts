@@ -72,6 +72,19 @@ export async function closeParked(
   });
 }
 
+/** How often an open record was tried; 0 when nothing of it is open. */
+export async function parkedAttempts(
+  db: Queryable,
+  which: Pick<Park, 'direction' | 'spoke' | 'entity' | 'key'>,
+): Promise<number> {
+  const { rows } = await db.query(
+    `select attempts from truespoke.parked
+      where direction = $1 and spoke = $2 and entity = $3 and key = $4 and state in ('open', 'waiting')`,
+    [which.direction, which.spoke, which.entity, which.key],
+  );
+  return Number(rows[0]?.['attempts'] ?? 0);
+}
+
 export interface Parked extends Park {
   readonly id: string;
   readonly attempts: number;

@@ -1,0 +1,159 @@
+// Law 8: deletions need evidence, go by policy, and lose nothing.
+import { afterEach, describe, expect, test } from 'vitest';
+import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
+
+let wheel: Wheel | undefined;
+afterEach(async () => {
+  await wheel?.end();
+  wheel = undefined;
+});
+const open = async (options: WheelOptions): Promise<Wheel> => (wheel = await openWheel(options));
+
+const left = { objects: { Contact: { fields: { Email: {}, Name: {} } } } };
+const right = { objects: { Client: { fields: { mail: {}, label: {} } } } };
+const person = (policy: string): string => `
+entity: person
+fields:
+  email: { type: text, match: case-insensitive }
+  name: text
+spokes:
+  left:
+    object: Contact
+    fields: { email: Email, name: Name }
+    delete: ${policy}
+  right:
+    object: Client
+    fields: { email: mail, name: label }
+    delete: ${policy}
+`;
+const conflicts = (on: Wheel): Promise<Record<string, string | null>[]> =>
+  on.sql(`select spoke, field, base, hub_value, spoke_value, policy, winner from truespoke.conflict order by id`);
+const started = async (policy: string): Promise<{ on: Wheel; a: string; b: string }> => {
+  const on = await open({ spokes: { left, right }, mappings: [person(policy)] });
+  const a = on.remote('left').create('Contact', { Email: 'ann@x.test', Name: 'Ann' });
+  on.start();
+  await on.settled();
+  return { on, a, b: on.remote('right').list('Client')[0]?.id ?? '' };
+};
+
+describe('delete policies', () => {
+  test('F101 F103 propagate: a deletion travels both ways, and an undelete revives the same link', async () => {
+    const { on, a, b } = await started('propagate');
+    on.remote('left').remove('Contact', a);
+    await on.until(() => on.remote('right').list('Client').length === 0);
+    await on.settled();
+    expect(await on.sql('select 1 from hub.person')).toEqual([]);
+    on.remote('left').undelete('Contact', a);
+    await on.until(() => on.remote('right').list('Client').length === 1);
+    await on.settled();
+    expect(on.remote('right').list('Client')[0]?.id).toBe(b);
+    expect(await on.sql(`select external_id from truespoke.link where state = 'live' order by 1`)).toEqual([
+      { external_id: b },
+      { external_id: a },
+    ]);
+    await on.sql('delete from hub.person');
+    await on.until(() => on.remote('left').list('Contact').length + on.remote('right').list('Client').length === 0);
+    await on.settled();
+  });
+
+  test('archive: the row stays with deleted_at, both spokes lose the record, and clearing it brings both back', async () => {
+    const { on, a, b } = await started('archive');
+    on.remote('left').remove('Contact', a);
+    await on.until(() => on.remote('right').list('Client').length === 0);
+    await on.settled();
+    expect(await on.sql('select deleted_at is not null as gone from hub.person')).toEqual([{ gone: 't' }]);
+    await on.sql('update hub.person set deleted_at = null');
+    await on.until(() => on.remote('right').list('Client').length + on.remote('left').list('Contact').length === 2);
+    await on.settled();
+    expect([on.remote('left').list('Contact')[0]?.id, on.remote('right').list('Client')[0]?.id]).toEqual([a, b]);
+  });
+
+  test('unlink: a deletion ends the pair and nothing else; the record that lives on brings nothing back', async () => {
+    const { on, a, b } = await started('unlink');
+    on.remote('left').remove('Contact', a);
+    await on.until(async () => (await on.sql(`select 1 from truespoke.link where state = 'tombstone'`)).length === 1);
+    await on.settled();
+    expect(await on.sql('select name from hub.person')).toEqual([{ name: 'Ann' }]);
+    await on.sql('delete from hub.person');
+    await on.until(async () => (await on.sql(`select 1 from truespoke.link where state = 'tombstone'`)).length === 2);
+    on.remote('right').edit('Client', b, { label: 'Anna' });
+    const polls = on.remote('right').calls['changes'] ?? 0;
+    await on.until(() => (on.remote('right').calls['changes'] ?? 0) >= polls + 5);
+    await on.settled();
+    expect(await on.sql('select 1 from hub.person')).toEqual([]);
+    expect(on.remote('left').list('Contact')).toEqual([]);
+  });
+
+  test('ignore: a deletion there changes neither the hub nor the other spoke', async () => {
+    const { on, a } = await started('ignore');
+    on.remote('left').remove('Contact', a);
+    await on.until(async () => (await on.sql(`select 1 from truespoke.link where state = 'tombstone'`)).length === 1);
+    await on.settled();
+    expect(await on.sql('select name from hub.person')).toEqual([{ name: 'Ann' }]);
+    expect(on.remote('right').list('Client')).toHaveLength(1);
+    await on.sql('delete from hub.person');
+    await on.settled();
+    expect(on.remote('right').list('Client')).toHaveLength(1);
+  });
+});
+
+describe('F118 delete against update', () => {
+  test('the spoke deletes what the hub has edited: gone on both sides, the edit is in the conflict log', async () => {
+    const { on, a } = await started('propagate');
+    await on.stop();
+    await on.sql(`update hub.person set name = 'Anna'`);
+    on.remote('left').remove('Contact', a);
+    await on.restart();
+    await on.until(() => on.remote('right').list('Client').length === 0);
+    await on.settled();
+    expect(await on.sql('select 1 from hub.person')).toEqual([]);
+    expect(await conflicts(on)).toContainEqual({
+      spoke: 'left',
+      field: 'name',
+      base: 'Ann',
+      hub_value: 'Anna',
+      spoke_value: null,
+      policy: 'delete',
+      winner: 'spoke',
+    });
+  });
+
+  test('the hub deletes what the spoke has edited: gone on both sides, the edit is in the conflict log', async () => {
+    const { on, a } = await started('propagate');
+    await on.stop();
+    await on.sql('delete from hub.person');
+    on.remote('left').edit('Contact', a, { Name: 'Anna' });
+    await on.restart();
+    await on.until(() => on.remote('left').list('Contact').length + on.remote('right').list('Client').length === 0);
+    await on.settled();
+    expect(await on.sql('select 1 from hub.person')).toEqual([]);
+    expect(await conflicts(on)).toContainEqual({
+      spoke: 'left',
+      field: 'name',
+      base: 'Ann',
+      hub_value: null,
+      spoke_value: 'Anna',
+      policy: 'delete',
+      winner: 'hub',
+    });
+  });
+});
+
+test('F106 a mass deletion is held however small the pages it comes in, by the limit of its spoke', async () => {
+  const config = { ...left, pageRows: 5 };
+  const on = await open({
+    spokes: { left: config },
+    mappings: [person('propagate').replace(/ {2}right:[^]*$/, '')],
+    deletions: { left: { max: 10, percent: 20 } },
+  });
+  const ids = Array.from({ length: 60 }, (_, i) => on.remote('left').create('Contact', { Email: `p${i}@x.test` }));
+  on.start();
+  await on.settled();
+  for (const id of ids.slice(0, 40)) on.remote('left').remove('Contact', id);
+  await on.until(
+    async () => (await on.sql(`select 1 from truespoke.parked where code = 'mass_delete_held'`)).length >= 28,
+  );
+  await on.settled();
+  const [row] = await on.sql('select count(*)::int as n from hub.person');
+  expect(Number(row?.['n'])).toBeGreaterThanOrEqual(48);
+});
