@@ -11,7 +11,7 @@ const ambient = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'coverage', '.truespoke'] },
+  { ignores: ['dist', 'dist-bench', 'node_modules', 'coverage', '.truespoke'] },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -1,0 +1,77 @@
+// Owns the command `npm run bench`: which rows run, how often, on what; prints and keeps what they measured.
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { startCluster } from './cluster.js';
+import type { Bench, Row } from './harness.js';
+import { keep, table } from './report.js';
+import { captureLive } from './rows/01-capture.js';
+import { decoding } from './rows/03-decode.js';
+import { backfill } from './rows/04-backfill.js';
+import { rescan } from './rows/05-rescan.js';
+import { deliverPath } from './rows/06-deliver.js';
+import { reconcileLocal } from './rows/10-reconcile.js';
+import { traceStatements } from './trace.js';
+
+const rows: readonly Row[] = [captureLive, decoding, backfill, rescan, deliverPath, reconcileLocal];
+
+const usage = `npm run bench -- [--quick] [--only 1,4] [--rounds 5] [--scale 0.1] [--trace]
+
+  --quick    smoke run, under two minutes; results go to bench/results/quick and mean nothing
+  --only     numbers of rows
+  --rounds   repetitions, each side once in each (default 5; quick 2)
+  --scale    share of the full record counts (default 1)
+  --trace    wall time by statement after each row; results are not kept
+
+rows: ${rows.map((row) => `\n  ${row.number}  ${row.title}`).join('')}
+`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      scale: { type: 'string', default: '1' },
+      trace: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const only = values.only?.split(',').map(Number);
+  const chosen = rows.filter((row) => only === undefined || only.includes(row.number));
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+  const scale = Number(values.scale);
+  if (values.help || chosen.length === 0 || !(rounds >= 1) || !(scale > 0)) {
+    process.stdout.write(usage);
+    return values.help ? 0 : 2;
+  }
+  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  const { quick } = values;
+  const report = values.trace ? traceStatements() : null;
+  const cluster = await startCluster();
+  let interrupted = false;
+  process.once('SIGINT', () => {
+    interrupted = true;
+    void cluster.stop().finally(() => process.exit(130));
+  });
+  try {
+    for (const row of chosen) {
+      say(`\n${row.number}. ${row.title}`);
+      const size = (full: number, small: number): number => (quick ? small : Math.max(1, Math.round(full * scale)));
+      const bench: Bench = { cluster: cluster.url, quick, rounds, size, say };
+      const from = performance.now();
+      const figures = await row.run(bench);
+      say(`   took ${((performance.now() - from) / 1000).toFixed(1)} s`);
+      process.stdout.write(table(row, figures, quick));
+      if (report !== null) process.stdout.write(report());
+      else
+        say(
+          `   kept: ${await keep(path.resolve('bench/results'), row, figures, { quick, rounds, scale, postgres: cluster.version })}`,
+        );
+    }
+  } finally {
+    if (!interrupted) await cluster.stop();
+  }
+  return 0;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,146 @@
+// Row 6: claim → diff → a spoke that does nothing → settle, in batches; against a bare queue table from which a batch is leased and
+// then deleted, which knows nothing of records, bases, intents or fences.
+import { systemClock } from '../../src/base/clock.js';
+import { must } from '../../src/base/assert.js';
+import { silentLog } from '../../src/base/log.js';
+import { seeded } from '../../src/base/random.js';
+import { defaultLimits } from '../../src/engine/engine.js';
+import { entityName, spokeName } from '../../src/model/ids.js';
+import { deliver, type OutboundDeps } from '../../src/outbound/pipeline.js';
+import { openWorker } from '../../src/store/workers.js';
+import { openPool } from '../../src/store/pool.js';
+import { compare, interleave, ratePerSecond, type Row } from '../harness.js';
+import { openHub, type BenchHub } from '../hub.js';
+import { nullSpoke } from '../null-spoke.js';
+import { contactYaml, spoke } from '../records.js';
+
+const batch = 1_000;
+
+export const deliverPath: Row = {
+  number: 6,
+  name: '06-deliver',
+  title: 'delivery path: claim, diff, write to a null spoke, settle',
+  async run(bench) {
+    const records = bench.size(100_000, 5_000);
+    const hub = await openHub(bench, contactYaml([spoke]), [spoke]);
+    try {
+      await hub.sql('create table bare_queue (id bigint primary key, payload text, lease_until timestamptz)');
+      const samples = await interleave(
+        bench,
+        { ours: () => deliverAll(hub), bare: () => drainBare(hub) },
+        {
+          async before(round) {
+            await dirtyRecords(hub, records, round);
+            await hub.sql(`insert into bare_queue select g, 'payload of ' || g from generate_series(1, ${records}) g`);
+            await hub.sql('vacuum analyze');
+            await hub.sql('checkpoint');
+          },
+          after: () => check(hub, records),
+        },
+      );
+      return [
+        compare(
+          {
+            what: `${records.toLocaleString('en')} updates, B = ${batch.toLocaleString('en')}`,
+            unit: 'records/s',
+            against: 'lease + delete on a bare table',
+            goal: { bound: 'at least', value: 0.35 },
+          },
+          samples.ours,
+          samples.bare,
+          ratePerSecond,
+        ),
+      ];
+    } finally {
+      await hub.drop();
+    }
+  },
+};
+
+/** Linked records of which one field was edited in the hub, each with a delivery that capture would have made. */
+async function dirtyRecords(hub: BenchHub, records: number, round: number): Promise<void> {
+  await hub.sql('truncate hub.contact, truespoke.link, truespoke.delivery, truespoke.inbox, bare_queue');
+  await hub.sql(`insert into hub.contact
+      (email, first_name, last_name, phone, street, city, state, tier, size, rank, active, seen_at)
+    select 'person' || g || '@example.test', 'First' || g, 'Last' || g, '+1555' || g, g || ' Long Street', 'City ' || g,
+           'State ' || g % 50, 'pro', g, g, true, timestamptz '2026-01-01' + g * interval '1 second'
+      from generate_series(1, ${records}) g`);
+  const images = (of: (column: string, remote: string) => string): string =>
+    `jsonb_build_object(${paths.map(([column, remote]) => of(column, remote)).join(', ')})`;
+  await hub.sql(`insert into truespoke.link
+      (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, created_at, updated_at)
+    select '${spoke}', 'contact', t.id::text, 'x' || t.rank, 'live',
+           ${images((column) => `'${column}', ${column === 'city' ? `'Old town ${round}'` : `t.${column}::text`}`)},
+           ${images((column) => `'${column}', t.${column}::text`)}, '2026-06-01T00:00:00.000Z', now(), now()
+      from hub.contact t`);
+  await hub.sql(`insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, dirty_at, lsn)
+    select '${spoke}', 'contact', t.id::text, 'pending', 1, 0, now(), '0/0' from hub.contact t`);
+}
+
+const paths = [
+  ['email', 'Email'], ['first_name', 'FirstName'], ['last_name', 'LastName'], ['phone', 'Phone'], ['street', 'Street'], ['city', 'City'],
+  ['state', 'State'], ['tier', 'Tier'], ['size', 'Size'], ['rank', 'Rank'], ['active', 'Active'], ['seen_at', 'SeenAt'],
+] as const; // prettier-ignore
+
+async function deliverAll(hub: BenchHub): Promise<number> {
+  const lockPool = openPool({
+    url: hub.url,
+    applicationName: 'truespoke worker',
+    max: 2,
+    idleInTransactionTimeoutMs: 0,
+  });
+  const session = await openWorker(lockPool);
+  const deps: OutboundDeps = {
+    pool: hub.pool,
+    clock: systemClock,
+    random: seeded(1),
+    log: silentLog,
+    mapping: hub.mapping,
+    tables: hub.tables,
+    inbound: () => Promise.reject(new Error('nothing comes in here')),
+    worker: session.worker,
+    limits: defaultLimits.outbound,
+    crashpoint: () => undefined,
+  };
+  const open = { name: spokeName(spoke), spoke: nullSpoke(batch), defaults: new Map() };
+  const ready = new Set([entityName('contact')]);
+  const signal = new AbortController().signal;
+  let delivered = 0;
+  for (;;) {
+    const { claimed, writes } = await deliver(deps, open, ready, signal);
+    if (claimed === 0) break;
+    delivered += writes;
+  }
+  await session.close();
+  await lockPool.end();
+  return delivered;
+}
+
+async function drainBare(hub: BenchHub): Promise<number> {
+  let done = 0;
+  for (;;) {
+    const { rows } = await hub.pool.query({
+      name: 'bare_lease',
+      text: `update bare_queue q set lease_until = now() + interval '1 minute'
+              from (select id from bare_queue where lease_until is null order by id limit $1 for update skip locked) due
+             where q.id = due.id returning q.id, q.payload`,
+      values: [batch],
+    });
+    if (rows.length === 0) return done;
+    const ids = rows.map((row: { id: string }) => row.id);
+    await hub.pool.query({
+      name: 'bare_done',
+      text: 'delete from bare_queue where id = any($1::bigint[])',
+      values: [ids],
+    });
+    done += ids.length;
+  }
+}
+
+async function check(hub: BenchHub, records: number): Promise<void> {
+  const [found] = await hub.sql(`select (select count(*) from truespoke.delivery)::text as open,
+    (select count(*) from truespoke.link l join hub.contact t on t.id::text = l.hub_id where l.base_hub ->> 'city' = t.city)::text as settled`);
+  must(found, 'counts');
+  if (found?.['open'] !== '0' || found['settled'] !== String(records))
+    throw new Error(`delivered ${JSON.stringify(found)}`);
+}
