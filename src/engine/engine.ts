@@ -27,7 +27,7 @@ import { captureChanges, type CaptureState } from './capture-service.js';
 import type { SpokeSetup } from './connect.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 import { orderPause, orderResume, type OrderDeps } from './orders.js';
-import { describe, supervise } from './service.js';
+import { describe, supervise, superviseAll } from './service.js';
 import { runSpoke } from './spoke-service.js';
 import { readStatus } from './status.js';
 import { receiveWebhook } from './webhooks.js';
@@ -179,7 +179,7 @@ class RunningEngine implements Engine {
     try {
       await recoverLeases(this.pool, this.options.clock.now());
       const context = this.context(session);
-      await Promise.all(this.services(context).map((service) => supervise(this.options, service, stop)));
+      await superviseAll(this.options, this.services(context), stop);
       if (!signal.aborted) throw session.lost.reason;
     } finally {
       await session.close();

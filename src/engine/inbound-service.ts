@@ -1,6 +1,7 @@
 // Keeps one spoke coming in: backfill, then polling; hints (webhooks, streams, re-reads) beside it. One process at a time per
 // spoke; what it has done is in the cursors.
 import type { CallOptions, Page } from '../connectors/connector.js';
+import { ConfigError, RateLimited, SpokePaused } from '../base/errors.js';
 import { selectionOf } from '../mapping/selection.js';
 import type { Tally } from '../inbound/decision.js';
 import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
@@ -8,7 +9,7 @@ import type { RemoteRecord } from '../model/record.js';
 import { loadFeeds, saveFeed, type FeedKind, type FeedState } from '../store/cursors.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
-import type { Tx } from '../store/pool.js';
+import { transaction, type Tx } from '../store/pool.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 
 export interface InboundSchedule {
@@ -33,13 +34,27 @@ export async function pollSpoke(
   await backfill(context, live, signal);
   while (!signal.aborted) {
     await live.whenOpen(signal);
-    for (const object of live.objects) {
-      if (signal.aborted) return;
-      await pollObject(context, live, object, signal);
-    }
+    await eachAlone(live.objects, signal, (object) => pollObject(context, live, object, signal));
+    if (signal.aborted) return;
     await replayWaiting(context, live);
     await live.pollBell.wait(context.clock, schedule.pollMs, signal);
   }
+}
+
+/** An object that cannot be read holds up no other (law 9): the failure is reported once all had their turn. */
+async function eachAlone<T>(all: Iterable<T>, signal: AbortSignal, body: (one: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = [];
+  for (const one of all) {
+    if (signal.aborted) return;
+    try {
+      await body(one);
+    } catch (error) {
+      // These are about the whole spoke.
+      if (error instanceof RateLimited || error instanceof SpokePaused || error instanceof ConfigError) throw error;
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 async function feedsOf(context: EngineContext, live: LiveSpoke): Promise<Map<string, FeedState>> {
@@ -68,6 +83,17 @@ export async function backfill(context: EngineContext, live: LiveSpoke, signal: 
     if (!signal.aborted) markReady(context, live, object);
   }
   live.outboundBell.ring();
+}
+
+/** Creates are safe once existing records were read, whichever process read them. True when every entity is ready. */
+export async function readReadiness(context: EngineContext, live: LiveSpoke): Promise<boolean> {
+  const feeds = await feedsOf(context, live);
+  const open = live.objects.filter((object) => {
+    const finishedAtMs = feeds.get(`scan ${object}`)?.finishedAtMs ?? null;
+    if (finishedAtMs !== null) markReady(context, live, object);
+    return finishedAtMs === null;
+  });
+  return open.length === 0;
 }
 
 function markReady(context: EngineContext, live: LiveSpoke, object: ObjectName): void {
@@ -248,8 +274,8 @@ export async function workInbox(context: EngineContext, live: LiveSpoke, signal:
   while (!signal.aborted) {
     await live.whenOpen(signal);
     const hints = await dueHints(context.pool, live.name, 500, context.clock.now());
-    for (const [object, group] of groupBy(hints, (hint) => hint.object))
-      await takeHints(context, live, object, group, signal);
+    const groups = groupBy(hints, (hint) => hint.object);
+    await eachAlone(groups, signal, ([object, group]) => takeHints(context, live, object, group, signal));
     if (hints.length > 0) await replayWaiting(context, live);
     else await live.hintBell.wait(context.clock, 500, signal);
   }
@@ -266,6 +292,17 @@ async function takeHints(
   hints: readonly DueHint[],
   signal: AbortSignal,
 ): Promise<void> {
+  if (!live.objects.includes(object)) {
+    // The mapping has changed since: nobody asks for it any more.
+    await transaction(context.pool, (tx) =>
+      finishHints(
+        tx,
+        hints.map((hint) => hint.id),
+        context.clock.now(),
+      ),
+    );
+    return;
+  }
   const byId = groupBy(hints, (hint) => hint.externalId);
   const ids = [...byId.keys()];
   const { fetchBatch } = live.spoke.capabilities;

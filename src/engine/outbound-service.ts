@@ -4,6 +4,7 @@ import PQueue from 'p-queue';
 import { SpokePaused } from '../base/errors.js';
 import { deliver, type OutboundDeps } from '../outbound/pipeline.js';
 import type { EngineContext, LiveSpoke } from './context.js';
+import { readReadiness } from './inbound-service.js';
 import { describe } from './service.js';
 
 export async function deliverSpoke(
@@ -16,14 +17,18 @@ export async function deliverSpoke(
   const queue = new PQueue({ concurrency: lanes });
   const open = { name: live.name, spoke: live.spoke, defaults: live.defaults };
   let failure: unknown = null;
+  let everyReady = false;
   const task = async (): Promise<void> => {
     if (signal.aborted || failure !== null) return;
     try {
       const result = await deliver(deps, open, live.ready, signal);
-      if (result.pause !== null) await live.pause(result.pause);
+      if (result.pause !== null) {
+        await live.pause(result.pause);
+        return;
+      }
       if (result.claimed === 0) return;
       context.counters.recordsOut(live.name, 'all', 'applied', result.writes);
-      live.log.debug({ ...result, pause: result.pause?.code }, 'records out');
+      live.log.debug({ ...result }, 'records out');
       if (queue.size + queue.pending < 2 * lanes) void queue.add(task);
     } catch (error) {
       failure ??= error;
@@ -32,6 +37,8 @@ export async function deliverSpoke(
   try {
     while (!signal.aborted) {
       await live.whenOpen(signal);
+      // The process that reads the spoke may be another one: what it has read is in the cursors.
+      everyReady ||= await readReadiness(context, live);
       while (queue.size + queue.pending < lanes) void queue.add(task);
       await live.outboundBell.wait(context.clock, 500, signal);
       if (failure !== null) throw failure;

@@ -1,5 +1,6 @@
 // Owns how a loop is kept alive: it runs until told to stop; when it fails it is started again after a back-off, and what failed is
 // logged once per failure with its cause. A `halt` error ends the engine.
+import { setMaxListeners } from 'node:events';
 import { backoffMs, type Backoff } from '../base/backoff.js';
 import type { Clock } from '../base/clock.js';
 import { RateLimited, TruespokeError } from '../base/errors.js';
@@ -45,11 +46,36 @@ export async function supervise(deps: ServiceDeps, service: Service, signal: Abo
   }
 }
 
+/** Runs services side by side. When one cannot go on, the others are told to stop and waited for: nothing runs on behind a failure. */
+export async function superviseAll(
+  deps: ServiceDeps,
+  services: readonly Service[],
+  signal: AbortSignal,
+): Promise<void> {
+  const scope = new AbortController();
+  const stop = AbortSignal.any([signal, scope.signal]);
+  let failure: { readonly error: unknown } | null = null;
+  await Promise.all(
+    services.map(async (service) => {
+      try {
+        await supervise(deps, service, stop);
+      } catch (error) {
+        failure ??= { error };
+        scope.abort();
+      }
+    }),
+  );
+  if (failure !== null) throw (failure as { readonly error: unknown }).error;
+}
+
 /** An error as the log shows it: code, message, cause; no stack, no values. */
 export function describe(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };
   const cause = error.cause instanceof Error ? { cause: error.cause.message } : {};
-  if (error instanceof TruespokeError) return { code: error.code, message: error.message, ...error.place, ...cause };
+  if (error instanceof TruespokeError) {
+    const next = error.hint === undefined ? {} : { next: error.hint };
+    return { code: error.code, message: error.message, ...next, ...error.place, ...cause };
+  }
   return { name: error.name, message: error.message, ...cause, at: error.stack?.split('\n')[1]?.trim() };
 }
 
@@ -67,8 +93,14 @@ export class Bell {
   async wait(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
     if (!this.rung) {
       const over = new AbortController();
-      this.waiting = () => over.abort();
-      await clock.sleep(ms, AbortSignal.any([signal, over.signal]));
+      const end = (): void => over.abort();
+      this.waiting = end;
+      // Not AbortSignal.any: each call would leave a trace in the long-lived signal, and this loop never ends.
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', end, { once: true });
+      if (signal.aborted) end();
+      await clock.sleep(ms, over.signal);
+      signal.removeEventListener('abort', end);
       this.waiting = null;
     }
     const { rung } = this;

@@ -18,7 +18,7 @@ import type { EngineContext, LiveSpoke } from './context.js';
 import { listenSpoke, pollSpoke, workInbox, type InboundSchedule } from './inbound-service.js';
 import { deliverSpoke } from './outbound-service.js';
 import { reconcileSpoke } from './schedule.js';
-import { supervise, type Service } from './service.js';
+import { superviseAll, type Service } from './service.js';
 
 export interface SpokeServiceSetup {
   readonly spoke: SpokeSetup;
@@ -124,7 +124,7 @@ export async function runServices(
     };
     services.push(named('deliveries', (stop) => deliverSpoke(context, live, deps, stop)));
   }
-  await Promise.all(services.map((service) => supervise(context, service, signal)));
+  await superviseAll(context, services, signal);
 }
 
 /** Subscriptions vanish when deliveries fail for long: they are looked at again and again, and a gap is polled (F92). */

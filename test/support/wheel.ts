@@ -46,6 +46,8 @@ export interface Wheel {
   stop(): Promise<void>;
   /** A fresh engine over the same hub and remotes. */
   restart(more?: Partial<EngineOptions>): Promise<void>;
+  /** One more engine over the same hub and remotes, as another process would be; not started. */
+  another(): Engine;
   /** Waits until `check` returns something true; rejects with its last word after `ms`. */
   until<T>(check: () => Promise<T | null | undefined | false> | T | null | undefined | false, ms?: number): Promise<T>;
   /** Waits until nothing is on its way in either direction. */
@@ -141,6 +143,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       await engine.prepare();
       wheel.start();
     },
+    another: build,
     async until(check, ms = 15_000) {
       const end = performance.now() + ms;
       let last: unknown;
