@@ -60,10 +60,11 @@ export function readYaml(text: string, file: string): YamlFile {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const problems: Problem[] = document.errors.map((error) => ({
-    ...at(error.pos[0]),
-    ...explain(error.code, error.message),
-  }));
+  // After the first slip of syntax the parser guesses: what it says of the rest is noise.
+  const slip = document.errors.find((error) => !ownExplanation.has(error.code));
+  const problems: Problem[] = document.errors
+    .filter((error) => ownExplanation.has(error.code) || error === slip)
+    .map((error) => ({ ...at(error.pos[0]), ...explain(error.code, error.message) }));
   if (problems.length === 0) problems.push(...forbidden(document, at));
   if (problems.length > 0) return broken(file, problems);
   try {
@@ -91,11 +92,16 @@ function broken(file: string, problems: readonly Problem[]): YamlFile {
   return { file, value: null, problems, place: () => ({ file, line: 1, column: 1 }) };
 }
 
+const ownExplanation: ReadonlySet<string> = new Set(['DUPLICATE_KEY', 'TAB_AS_INDENT']);
+
 function explain(code: string, message: string): { message: string; hint?: string } {
   if (code === 'DUPLICATE_KEY')
     return { message: 'this key stands twice in the same place', hint: 'keep one of the two' };
   if (code === 'TAB_AS_INDENT') return { message: 'a tab is used for indentation', hint: 'YAML wants spaces' };
-  return { message: `not YAML: ${message.split('\n')[0] ?? message}` };
+  return {
+    message: `not YAML: ${message.split('\n')[0] ?? message}`,
+    hint: 'look at the indentation, brackets and quotes here; the rest of the file is read once this is mended',
+  };
 }
 
 function forbidden(document: Document.Parsed, at: (offset: number) => Place): Problem[] {

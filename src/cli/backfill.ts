@@ -8,7 +8,7 @@ import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { createProgress, type Progress } from './progress.js';
 import type { Project } from './project.js';
-import { countText } from './render.js';
+import { aboutSpoke, countText } from './render.js';
 
 export interface BackfillOptions extends Common {
   readonly all?: boolean;
@@ -104,7 +104,7 @@ function report(status: EngineStatus, names: ReadonlySet<SpokeName>, seconds: nu
   print(io, options, { spokes, seconds: Math.round(seconds * 10) / 10 }, (paint) =>
     spokes
       .map(({ name, state, reason, records, links, parked }) => {
-        if (state === 'paused') return `${paint.red('paused')}  ${name}: ${reason ?? ''}`;
+        if (state === 'paused') return `${paint.red('paused')}  ${aboutSpoke(name, reason ?? '')}`;
         const aside = parked === 0 ? '' : paint.yellow(`, ${countText(parked)} parked (truespoke parked list)`);
         return `${paint.green('done')}  ${name}: ${countText(records)} records read, ${countText(links)} links${aside}`;
       })

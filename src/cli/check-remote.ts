@@ -4,7 +4,7 @@ import { Problems, TruespokeError, type Problem } from '../base/errors.js';
 import { silentLog } from '../base/log.js';
 import { systemRandom } from '../base/random.js';
 import type { RemoteSchema } from '../connectors/connector.js';
-import { openSpoke, type ConnectDeps, type SpokeSetup } from '../engine/connect.js';
+import { openSpoke, resolveDefaults, type ConnectDeps, type SpokeSetup } from '../engine/connect.js';
 import { checkAgainst } from '../mapping/check-remote.js';
 import { objectsOf } from '../mapping/selection.js';
 import { uncounted } from '../model/status.js';
@@ -55,14 +55,22 @@ async function ask(deps: ConnectDeps, setup: SpokeSetup): Promise<Asked> {
   const { name } = setup;
   const connector = setup.connector.name;
   const { spoke, limiter } = await openSpoke(deps, setup);
+  const answered: { label: string | null; schema: RemoteSchema | null } = { label: null, schema: null };
+  const answer = (error: ErrorView | null): Asked => {
+    const { label, schema } = answered;
+    return { answer: { name, connector, label, apiVersion: schema?.apiVersion ?? null, error }, schema };
+  };
   try {
-    const { label } = await spoke.identity();
+    answered.label = (await spoke.identity()).label;
     const schema = await spoke.describe(objectsOf(deps.mapping, name));
-    return { answer: { name, connector, label, apiVersion: schema.apiVersion, error: null }, schema };
+    answered.schema = schema;
+    // A default that is looked up must find its record; an object that is missing is told with its place in the mapping.
+    if (schema.missing.length === 0) await resolveDefaults(deps.mapping, name, spoke);
+    return answer(null);
   } catch (error) {
     // One spoke that does not answer must not hide what the others say.
     if (!(error instanceof TruespokeError)) throw error;
-    return { answer: { name, connector, label: null, apiVersion: null, error: errorView(error) }, schema: null };
+    return answer(errorView(error));
   } finally {
     await spoke.close();
     await limiter.close();

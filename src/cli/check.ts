@@ -5,7 +5,7 @@ import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import type { Project } from './project.js';
 import type { SpokeAnswer } from './check-remote.js';
-import { renderProblem, renderTable, type Paint } from './render.js';
+import { aboutSpoke, renderProblem, renderTable, type Paint } from './render.js';
 
 export interface CheckOptions extends Common {
   readonly connect?: boolean;
@@ -34,7 +34,7 @@ export async function execute(options: CheckOptions, io: Io): Promise<ExitCode> 
       '',
       ...spokes.map((spoke) => spokeText(spoke, paint)),
       ...warnings.map((warning) => `${paint.yellow('warning:')} ${renderProblem(warning, paint)}`),
-      ok ? paint.green('no problems') : paint.red('not every spoke answers'),
+      ok ? paint.green('no problems') : paint.red('not every spoke is ready'),
     ].join('\n'),
   );
   return ok ? 0 : 3;
@@ -50,7 +50,7 @@ function spokeText(spoke: SpokeAnswer, paint: Paint): string {
   if (spoke.error === null)
     return `${paint.green('●')} ${spoke.name}: ${spoke.label ?? ''}, API ${spoke.apiVersion ?? ''}`;
   const next = spoke.error.hint === null ? '' : `\n  ${paint.cyan('next:')} ${spoke.error.hint}`;
-  return `${paint.red('●')} ${spoke.name}: ${spoke.error.message}${next}`;
+  return `${paint.red('●')} ${aboutSpoke(spoke.name, spoke.error.message)}${next}`;
 }
 
 interface Summary {

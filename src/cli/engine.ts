@@ -85,14 +85,16 @@ export async function openEngine(project: Project, options: OpenEngineOptions, i
 function logFor(config: Config, readers: OpenEngineOptions['log'], io: Io): Log {
   if (readers === 'nobody') return silentLog;
   const { level } = config.log;
-  if (readers === 'programs') return createLog({ level, destination: { write: (line) => io.err.write(line) } });
+  const { secrets } = config;
+  if (readers === 'programs')
+    return createLog({ level, secrets, destination: { write: (line) => io.err.write(line) } });
   const text = prettyFactory({
     colorize: io.err.terminal && (io.env['NO_COLOR'] ?? '') === '',
     ignore: 'pid,hostname',
     translateTime: 'SYS:HH:MM:ss',
     singleLine: true,
   });
-  return createLog({ level, destination: { write: (line) => io.err.write(text(line) ?? '') } });
+  return createLog({ level, secrets, destination: { write: (line) => io.err.write(text(line) ?? '') } });
 }
 
 const serverVersion = (number: number): string => `${Math.floor(number / 10_000)}.${number % 10_000}`;

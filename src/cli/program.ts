@@ -9,7 +9,7 @@ import type { Common, Frame, Register } from './command.js';
 import { register as conflicts } from './conflicts.js';
 import { register as demo } from './demo.js';
 import { register as init } from './init.js';
-import type { Io } from './io.js';
+import { guarded, type Io } from './io.js';
 import { register as migrate } from './migrate.js';
 import { version } from './package-files.js';
 import { register as parked } from './parked.js';
@@ -77,7 +77,8 @@ export function createProgram(frame: Frame): Command {
 }
 
 /** Runs one command line; never rejects. */
-export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
+export async function run(args: readonly string[], processIo: Io): Promise<ExitCode> {
+  const io = guarded(processIo);
   const frame: Frame = { io, code: 0 };
   const program = createProgram(frame);
   try {

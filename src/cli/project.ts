@@ -22,6 +22,7 @@ export async function loadProject(options: Common, io: Io): Promise<Project> {
   const path = resolve(io.cwd, options.config);
   const problems: Problem[] = [];
   const config = await gather(loadConfig(path, io.env, { connectors: parsers }), problems);
+  if (config !== null) io.hide?.(config.secrets);
   // Without a sound configuration the mappings are looked for where they stand by default, so that one run tells everything.
   const folder = config?.mappings ?? join(dirname(path), 'mappings');
   const names = config === null ? {} : { spokes: [...config.spokes.keys()] };

@@ -159,6 +159,11 @@ function wideTable(columns: readonly Column[], rows: readonly (readonly string[]
     .join('\n');
 }
 
+/** A message that names its spoke already is not given the name twice. */
+export function aboutSpoke(name: string, message: string): string {
+  return message.startsWith(`${name}: `) ? message : `${name}: ${message}`;
+}
+
 const bytesUnits = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
 export function bytesText(bytes: number | null): string {

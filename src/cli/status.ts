@@ -6,7 +6,7 @@ import { notReady } from '../console/readiness.js';
 import type { EngineStatus, SpokeStatus } from '../model/status.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
-import { bytesText, countText, paintFor, renderTable, secondsText, widthOf, type Paint } from './render.js';
+import { aboutSpoke, bytesText, countText, paintFor, renderTable, secondsText, widthOf, type Paint } from './render.js';
 
 export interface StatusOptions extends Common {
   readonly watch?: boolean;
@@ -74,7 +74,7 @@ export function statusText(status: EngineStatus, paint: Paint, width = Infinity)
     lines.push(`${paint.bold('reviews')}      ${paint.yellow(countText(reviews))} open: truespoke review list`);
   if (status.spokes.length === 0) return [...lines, '', 'No spoke was connected yet: `truespoke run` does.'].join('\n');
   lines.push('', spokesTable(status.spokes, paint, width));
-  for (const { name, reason } of status.spokes) if (reason !== null) lines.push(`${paint.yellow(name)}: ${reason}`);
+  for (const { name, reason } of status.spokes) if (reason !== null) lines.push(paint.yellow(aboutSpoke(name, reason)));
   for (const spoke of status.spokes) {
     for (const { entity, records, total } of spoke.backfill.filter(({ state }) => state === 'running')) {
       const of = total === null ? '' : ` of ${countText(total)}`;

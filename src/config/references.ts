@@ -61,7 +61,7 @@ export async function resolveReferences(
         );
         return null;
       }
-      secrets.push(answer.text);
+      secrets.push(answer.text, ...passwordOf(answer.text));
       return answer.text;
     }
     const names = [...text.matchAll(reference)].map((match) => match[1] ?? '');
@@ -90,7 +90,7 @@ export async function resolveReferences(
         );
         return null;
       }
-      if (secret || secretText.test(value) || hasPassword(value)) secrets.push(value);
+      if (secret || secretText.test(value) || hasPassword(value)) secrets.push(value, ...passwordOf(value));
     }
     return text.replace(reference, (_whole, name: string) => environment[name] ?? '');
   };
@@ -108,6 +108,13 @@ function isSecret(path: YamlPath): boolean {
 function hasPassword(text: string): boolean {
   if (!URL.canParse(text)) return false;
   return new URL(text).password !== '';
+}
+
+/** The password alone is as secret as the address around it. */
+function passwordOf(text: string): readonly string[] {
+  if (!hasPassword(text)) return [];
+  const { password } = new URL(text);
+  return [password, decodeURIComponent(password)];
 }
 
 function shown(path: YamlPath): string {

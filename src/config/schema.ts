@@ -36,11 +36,12 @@ const token = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, 'expected the SHA-256 of the token, 64 hex digits: `truespoke token <name>` prints it'),
 });
 
+function isPostgresUrl(text: string): boolean {
+  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text);
+}
+
 const hub = z.strictObject({
-  url: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, 'expected postgres://…')
-    .optional(),
+  url: z.string().refine(isPostgresUrl, 'expected postgres://user:password@host:5432/database').optional(),
   dataDir: z.string().min(1).default('.truespoke'),
   poolSize: whole(2, 200).default(10),
 });

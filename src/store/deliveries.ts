@@ -345,15 +345,6 @@ export async function holdDeletes(tx: Tx, entity: EntityName, lsn: string): Prom
   );
 }
 
-/** A person approved: what was held goes on its way. Returns how many. */
-export async function approveHeld(db: Queryable, entity: EntityName): Promise<number> {
-  const { rowCount } = await db.query(
-    `update truespoke.delivery set state = 'pending', reason = null where entity = $1 and state = 'held'`,
-    [entity],
-  );
-  return rowCount ?? 0;
-}
-
 /** Class of the advisory locks that show which workers live. */
 export const workerLockClass = 0x54535057;
 

@@ -13,6 +13,7 @@ let shopify: ShopifySimulator;
 
 beforeAll(async () => {
   [database, salesforce, shopify] = await Promise.all([testDatabase(), startSalesforce(), startShopify()]);
+  salesforce.load('Account', [{ Name: 'Online Store' }]);
 });
 afterAll(async () => {
   await Promise.all([database.drop(), salesforce.close(), shopify.close()]);
@@ -85,6 +86,18 @@ describe('check --connect', () => {
       const { code, err } = await connect(cwd, env);
       expect(code).toBe(2);
       expect(err).toMatch(/customer\.yaml:\d+:\d+: .*Emial/);
+    }));
+
+  test('a default whose record is not there is told before anything runs, exit code 3', () =>
+    atSimulators(async (cwd, env) => {
+      const file = join(cwd, 'mappings', 'sales_order.yaml');
+      await writeFile(file, (await readFile(file, 'utf8')).replace('Online Store', 'Nowhere Store'));
+      const { code, answer } = await connect(cwd, env);
+      expect([code, answer.ok]).toEqual([3, false]);
+      expect(answer.spokes.find(({ name }) => name === 'salesforce')).toMatchObject({
+        label: expect.any(String) as string,
+        error: { message: expect.stringMatching(/AccountId needs exactly one .*Nowhere Store.*found 0/) as string },
+      });
     }));
 
   test('a wrong credential: that spoke says so, the other one answers, exit code 3, no secret shown', () =>
