@@ -47,12 +47,16 @@ export async function captureChanges(
   try {
     await captureOnce(context, setup, spokes, state, signal);
   } catch (error) {
-    const code = (error as Partial<TruespokeError>).code;
+    const { code, hint } = error as Partial<TruespokeError>;
     state.state = code === 'slot_in_use' ? 'standby' : 'broken';
     state.reason = error instanceof Error ? error.message : String(error);
+    // Opening the same stream again cannot help, starting over can: the check at the start tells the gap and begins a new epoch.
+    if (code !== undefined && gaps.has(code)) throw new Retriable({ code, message: state.reason, hint, cause: error });
     throw error;
   }
 }
+
+const gaps: ReadonlySet<string> = new Set(['publication_missing', 'slot_missing', 'slot_lost']);
 
 async function captureOnce(
   context: EngineContext,
@@ -130,7 +134,7 @@ async function watchSource(
     if (stored === null) continue;
     const check = await checkSource(context.pool, asStored(stored), tables);
     if (check.kind === 'ok') await noteMemberships(context, stored, check.memberships);
-    else {
+    else if (!(await caughtUp(context, setup, check))) {
       throw new Retriable({
         code: 'source_changed',
         message: `the stream no longer carries every change: ${check.kind}`,
@@ -138,6 +142,13 @@ async function watchSource(
       });
     }
   }
+}
+
+/** The stream goes on while we look: what the slot is ahead of may have become durable since the position was read. */
+async function caughtUp(context: EngineContext, setup: CaptureSetup, check: SourceCheck): Promise<boolean> {
+  if (check.kind !== 'slotAhead') return false;
+  const stored = await loadPosition(context.pool, setup.slot);
+  return stored !== null && stored.durableLsn >= check.found;
 }
 
 async function noteMemberships(context: EngineContext, stored: Position, memberships: string): Promise<void> {

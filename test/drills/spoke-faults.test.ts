@@ -2,18 +2,13 @@
 // that is not, other records keep flowing, and everything agrees once the spoke is well.
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Fault } from '../../src/connectors/memory/faults.js';
+import { defaultLimits } from '../../src/engine/engine.js';
 import { openPeople, peopleSpokes, type People } from '../support/people.js';
 
 let people: People;
 afterEach(() => people.end());
 
-const outbound = {
-  leaseMs: 20_000,
-  attemptsMax: 8,
-  backoff: { firstMs: 20, maxMs: 200 },
-  conditionalRecords: 5,
-  unknownReadBacks: 4,
-};
+const outbound = { ...defaultLimits.outbound, leaseMs: 20_000, backoff: { firstMs: 20, maxMs: 200 } };
 
 async function open(more: Parameters<typeof peopleSpokes>[0] = {}): Promise<void> {
   people = await openPeople({ spokes: peopleSpokes(more), limits: { outbound } });
@@ -110,12 +105,12 @@ test('F71 the same record ten times while its spoke is away: one write', async (
   await open();
   await people.put({ 'ann@x.test': 'Ann 0' });
   await people.agree({ 'ann@x.test': 'Ann 0' });
-  await people.engine.pause('left', 'a drill');
+  people.remote('left').faults.rates = { refused: 1 };
   for (let i = 1; i <= 10; i += 1) await people.put({ 'ann@x.test': `Ann ${i}` });
   await people.until(() => people.right()['ann@x.test'] === 'Ann 10');
   const [row] = await people.sql(`select count(*)::text as n from truespoke.delivery where spoke = 'left'`);
   expect(row).toEqual({ n: '1' });
-  await people.engine.resume('left', 'a drill');
+  people.remote('left').faults.heal();
   await people.agree({ 'ann@x.test': 'Ann 10' });
   expect(emails('update')).toEqual(['ann@x.test']);
 });

@@ -42,6 +42,8 @@ export interface Wheel {
   remote(name: string): MemoryRemote;
   sql(text: string, values?: readonly unknown[]): Promise<Record<string, string | null>[]>;
   start(): void;
+  /** How the running engine ends; rejects with what it cannot go on after. */
+  ended(): Promise<void>;
   /** Stops the engine in order. */
   stop(): Promise<void>;
   /** A fresh engine over the same hub and remotes. */
@@ -132,6 +134,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       running = engine.run(stopping.signal);
       running.catch(() => undefined);
     },
+    ended: () => running,
     async stop() {
       stopping.abort();
       await running;
