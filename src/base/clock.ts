@@ -35,11 +35,19 @@ export const systemClock: Clock = {
 
 /** A signal that aborts after `ms` on the given clock or when the parent aborts. */
 export function deadline(clock: Clock, ms: number, parent?: AbortSignal): { signal: AbortSignal; cancel(): void } {
-  const timer = new AbortController();
+  const ended = new AbortController();
   const cancelled = new AbortController();
+  const onParent = (): void => ended.abort(parent?.reason);
   void clock.sleep(ms, cancelled.signal).then(() => {
-    if (!cancelled.signal.aborted) timer.abort(new Error(`deadline of ${ms} ms passed`));
+    if (!cancelled.signal.aborted) ended.abort(new Error(`deadline of ${ms} ms passed`));
   });
-  const signal = parent === undefined ? timer.signal : AbortSignal.any([timer.signal, parent]);
-  return { signal, cancel: () => cancelled.abort() };
+  if (parent?.aborted === true) onParent();
+  // No AbortSignal.any: it would leave a trace in the parent, which outlives thousands of deadlines.
+  if (parent !== undefined) setMaxListeners(0, parent);
+  parent?.addEventListener('abort', onParent, { once: true });
+  const cancel = (): void => {
+    parent?.removeEventListener('abort', onParent);
+    cancelled.abort();
+  };
+  return { signal: ended.signal, cancel };
 }

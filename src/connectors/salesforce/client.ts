@@ -4,6 +4,7 @@
 import { PassThrough } from 'node:stream';
 import { Connection, OAuth2, type HttpRequest, type HttpResponse } from 'jsforce';
 import { OutcomeUnknown, RateLimited, Retriable, SpokePaused, TruespokeError } from '../../base/errors.js';
+import { eitherOf } from '../../base/signals.js';
 import { HttpFailure, type HttpRequest as PortRequest } from '../../base/http.js';
 import type { CallOptions, ConnectorDeps } from '../connector.js';
 import type { SalesforceConfig } from './config.js';
@@ -216,7 +217,7 @@ function createTransport(
       body: typeof request.body === 'string' ? request.body : undefined,
       deadlineMs: exchange.deadlineMs,
       bodyBytesMax,
-      signal: exchange.signal === undefined ? deps.signal : AbortSignal.any([exchange.signal, deps.signal]),
+      signal: eitherOf(exchange.signal, deps.signal),
     };
     const response = await deps.http.request(port);
     const reply = checked(response, exchange);

@@ -1,6 +1,7 @@
 // Owns one GraphQL exchange: cost to the limiter, the answer checked and read, throttling honoured, the served version
 // compared. Promises that a read is retried only when the shop said wait, and a write never.
 import { BadRecord, OutcomeUnknown, RateLimited, Retriable, SpokePaused, Unreachable } from '../../base/errors.js';
+import { eitherOf } from '../../base/signals.js';
 import type { HttpFailure, HttpResponse } from '../../base/http.js';
 import type { CallOptions, ConnectorDeps } from '../connector.js';
 import type { Transport } from './client.js';
@@ -97,8 +98,7 @@ export class Api {
     options: CallOptions,
   ): Promise<Reply> {
     const { spoke, limiter } = this.deps;
-    const signal =
-      options.signal === undefined ? this.deps.signal : AbortSignal.any([options.signal, this.deps.signal]);
+    const signal = eitherOf(options.signal, this.deps.signal);
     return limiter.run({ cost: document.cost, lane: options.lane, signal }, async () => {
       let response: HttpResponse;
       try {

@@ -2,6 +2,7 @@
 // Promises that the operation's id is durable before it is polled, and that any page's cursor resumes without a gap.
 // Never sends the access token to the host of the result, and never follows a result to a host that is not Shopify's.
 import { backoffMs } from '../../base/backoff.js';
+import { eitherOf } from '../../base/signals.js';
 import { BadRecord, Retriable, SpokePaused } from '../../base/errors.js';
 import { HttpFailure } from '../../base/http.js';
 import type { HttpResponse } from '../../base/http.js';
@@ -151,7 +152,7 @@ async function finished(api: Api, id: string, options: CallOptions): Promise<Res
 
 async function pause(api: Api, attempt: number, options: CallOptions): Promise<void> {
   const { clock, random, signal, spoke } = api.deps;
-  const either = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
+  const either = eitherOf(options.signal, signal);
   await clock.sleep(backoffMs(polling, attempt, random), either);
   if (either.aborted)
     throw new Retriable({ spoke, code: 'aborted', message: `${spoke}: stopped while a bulk operation was under way` });
