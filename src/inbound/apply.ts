@@ -129,6 +129,7 @@ async function writeUpserts(
       base: asHeld(upsert.base, upsert.set, held(upsert)),
       version: upsert.version,
       settledAtMs: null,
+      parent: parentOf(context, upsert.incoming),
     })),
     options.nowMs,
   );
@@ -147,6 +148,11 @@ async function writeUpserts(
   tally.linked += fresh.length;
   tally.unchanged += upserts.length - inserts.length - updates.length;
   tally.conflicts += upserts.reduce((sum, upsert) => sum + upsert.conflicts.length, 0);
+}
+
+function parentOf({ mapping, resolve }: BatchContext, { parent }: Incoming): HubId | null {
+  if (mapping.embedded === null || parent === null) return null;
+  return resolve(mapping.embedded.parentEntity, parent) ?? null;
 }
 
 function versionOf(context: BatchContext, upsert: DecisionOf<'upsert'>): string {

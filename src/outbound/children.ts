@@ -1,14 +1,14 @@
 // Embedded children travel with their parent's write. Adds to each planned parent the complete list of its children where the spoke
 // embeds them and something about them differs.
-import type { Mapping } from '../mapping/mapping.js';
-import type { EntityName, FieldName, SpokeName } from '../model/ids.js';
+import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
+import type { EntityName, FieldName, HubId } from '../model/ids.js';
 import type { HubRow, RemoteRecord } from '../model/record.js';
 import type { ChildIntent, Intent } from '../model/intent.js';
 import { readChildren, type HubTable } from '../store/hub.js';
 import type { Pool } from '../store/pool.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
 import { diff, type Difference } from './diff.js';
-import type { LinkWrite } from '../store/links.js';
+import { linkedChildren, type LinkWrite } from '../store/links.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { confirmedBase, type ChildLinks } from './settle.js';
 
@@ -47,29 +47,44 @@ export async function withChildren(
     );
     const all = [...rows.values()].flat().map((row) => ({ hubId: row.id }));
     const childContext = await loadClaim(deps.pool, deps.mapping, mapping, table, all);
-    result = result.map((one) =>
-      attach(one, child, listOf(open, childContext, rows.get(one.delivery.hubId) ?? [], parentField)),
+    const linked = await linkedChildren(
+      deps.pool,
+      { spoke: open.name, entity },
+      carriers.map(({ delivery }) => delivery.hubId),
     );
+    result = result.map((one) => {
+      const { hubId } = one.delivery;
+      return attach(one, child, listOf(childContext, rows.get(hubId) ?? [], linked.get(hubId) ?? [], parentField));
+    });
   }
   return result;
 }
 
-function listOf(open: OpenSpoke, context: ClaimContext, rows: readonly HubRow[], parentField: FieldName): ChildList {
+function listOf(
+  context: ClaimContext,
+  rows: readonly HubRow[],
+  linked: readonly HubId[],
+  parentField: FieldName,
+): ChildList {
   const children: ChildIntent[] = [];
-  let differs = false;
-  for (const row of rows) {
-    if (row.deletedAt !== null) continue;
-    const input = diffInput(context, { hubId: row.id, observed: null }, open.spoke.capabilities.undelete);
+  const present = rows.filter((row) => row.deletedAt === null);
+  const ids = new Set(present.map((row) => row.id));
+  // A linked child without a row is gone from the hub: the spoke's list must lose it too, where deletions travel.
+  const { mapping } = context;
+  const travels = mapping.delete === 'propagate' || mapping.delete === 'archive';
+  let differs = travels && linked.some((id) => !ids.has(id));
+  for (const row of present) {
+    const input = diffInput(context, { hubId: row.id, observed: null }, false);
     const link = input.link?.state === 'live' ? input.link : null;
     // The parent's own id is implied by the embedding.
     const held = new Set([...input.held, parentField]);
-    const changed = diff({ ...input, held });
+    const changed = diff({ ...input, link, held });
     if (changed.kind === 'wait' || changed.kind === 'refuse') return { children: [], differs: false, blocked: changed };
     const whole = link === null ? changed : diff({ ...input, link: null, held });
     if (whole.kind !== 'create') continue;
     if (link === null || changed.kind === 'update') differs = true;
     children.push({
-      entity: context.mapping.entity,
+      entity: mapping.entity,
       hubId: row.id,
       externalId: link?.externalId ?? null,
       fields: whole.fields,
@@ -90,7 +105,17 @@ function attach(one: Planned, child: string, list: ChildList): Planned {
       return list.differs ? { ...one, difference: { ...difference, children } } : one;
     case 'none':
       return difference.why === 'same' && list.differs
-        ? { ...one, difference: { kind: 'update', fields: {}, hub: {}, children } }
+        ? {
+            ...one,
+            difference: {
+              kind: 'update',
+              fields: {},
+              hub: {},
+              agreed: difference.agreed ?? {},
+              again: false,
+              children,
+            },
+          }
         : one;
     default:
       return one;
@@ -99,25 +124,26 @@ function attach(one: Planned, child: string, list: ChildList): Planned {
 
 /** Links of the children that a confirmed write carried, paired by external id, by the key we left in them, else by position. */
 export function childLinks(
-  mapping: Mapping,
-  spoke: SpokeName,
+  whole: Mapping,
+  mapping: SpokeMapping,
+  parent: HubId,
   intent: Intent,
   record: RemoteRecord | null,
   nowMs: number,
 ): readonly ChildLinks[] {
-  if (record === null || intent.children === undefined) return [];
-  const found: ChildLinks[] = [];
-  for (const [child, sent] of Object.entries(intent.children)) {
-    const shown = record.children[child];
-    const entity = sent[0]?.entity;
-    const mapped = entity === undefined ? undefined : mapping.entities.get(entity)?.spokes.get(spoke);
-    if (shown === undefined || entity === undefined || mapped === undefined) continue;
+  const { children } = intent;
+  if (children === undefined) return [];
+  return mapping.embeds.flatMap(({ child, entity }): ChildLinks[] => {
+    const sent = children[child];
+    const mapped = whole.entities.get(entity)?.spokes.get(mapping.spoke);
+    if (sent === undefined || mapped === undefined) return [];
+    const shown = record?.children[child];
     const links = sent.flatMap((one, i): LinkWrite[] => {
       const image =
-        shown.find((candidate) => candidate.externalId === one.externalId) ??
-        shown.find((candidate) => candidate.hubKey === one.hubId) ??
-        (one.externalId === null && shown.length === sent.length ? shown[i] : undefined);
-      if (image === undefined) return [];
+        shown?.find((candidate) => candidate.externalId === one.externalId) ??
+        shown?.find((candidate) => candidate.hubKey === one.hubId) ??
+        (one.externalId === null && shown?.length === sent.length ? shown[i] : undefined);
+      if (image === undefined || record === null) return [];
       return [
         {
           hubId: one.hubId,
@@ -126,10 +152,14 @@ export function childLinks(
           base: confirmedBase(mapped, one.hub, one.fields, image),
           version: record.version,
           settledAtMs: nowMs,
+          parent,
         },
       ];
     });
-    found.push({ entity, links });
-  }
-  return found;
+    // Those that were sent and cannot be told apart yet keep the link they have.
+    const known = sent.flatMap(({ hubId, externalId }) => (externalId === null ? [] : [{ hubId, externalId }]));
+    return [
+      { entity, parent, links, keep: [...known.filter((one) => !links.some((l) => l.hubId === one.hubId)), ...links] },
+    ];
+  });
 }

@@ -6,7 +6,7 @@ import { sameHub, sameRemote } from '../mapping/values.js';
 import type { EntityName, ExternalId, FieldName, HubId, RemotePath } from '../model/ids.js';
 import { hubId } from '../model/ids.js';
 import type { ChildIntent } from '../model/intent.js';
-import { imageOf, type Link } from '../model/link.js';
+import { imageOf, type Base, type BasePair, type Link } from '../model/link.js';
 import type { HubFields, HubRow, HubValue, RemoteFields, RemoteValue } from '../model/record.js';
 
 export interface DiffInput {
@@ -36,9 +36,14 @@ export interface Sending {
 }
 
 export type Difference =
-  | { readonly kind: 'none'; readonly why: 'same' | 'not_wanted' | 'not_created_here' | 'gone' }
+  | {
+      readonly kind: 'none';
+      readonly why: 'same' | 'not_wanted' | 'not_created_here' | 'gone';
+      /** Pairs that are agreed on without a call: another hub value that looks the same at the spoke. */
+      readonly agreed?: Base;
+    }
   | (Sending & { readonly kind: 'create'; /** References left for a second step. */ readonly again: boolean })
-  | (Sending & { readonly kind: 'update' })
+  | (Sending & { readonly kind: 'update'; readonly again: boolean; readonly agreed: Base })
   | { readonly kind: 'delete' }
   | { readonly kind: 'undelete' }
   /** The pair ends without a call. */
@@ -59,6 +64,7 @@ export function diff(input: DiffInput): Difference {
 
 function difference(input: DiffInput): Difference {
   const { row, link, mapping } = input;
+  if (mapping.direction === 'in') return { kind: 'none', why: 'not_wanted' };
   if (row === null || row.deletedAt !== null) return removal(mapping, link);
   if (link?.state === 'live') return change(input, row, link);
   if (link !== null && mapping.delete === 'unlink') return { kind: 'none', why: 'gone' };
@@ -109,6 +115,8 @@ function creation(input: DiffInput, row: HubRow): Difference {
 function change(input: DiffInput, row: HubRow, link: Link): Difference {
   const fields: Record<RemotePath, RemoteValue> = {};
   const hub: Record<FieldName, HubValue> = {};
+  const agreed: Record<FieldName, BasePair> = {};
+  let waits: Extract<Difference, { kind: 'wait' }> | null = null;
   for (const mapping of input.mapping.fields) {
     const { name, type } = mapping.field;
     if (mapping.direction === 'in' || input.held.has(name)) continue;
@@ -119,14 +127,23 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
     if (base === undefined && value === null) continue;
     const put = putField(input, mapping, value);
     if (put.kind === 'refuse') return put;
-    if (put.kind === 'wait') return put;
+    if (put.kind === 'wait') {
+      // A reference that closes a circle holds nothing else up.
+      if (!input.deferred.has(name)) return put;
+      waits ??= put;
+      continue;
+    }
     if (put.kind === 'skip') continue;
-    // Two hub values can look the same at the spoke ('1.50' and '1.5'): then there is nothing to send.
-    if (base !== undefined && !damaged && showsAlready(mapping, put.values, base.remote)) continue;
+    // Two hub values can look the same at the spoke ('1.50' and '1.5'): then there is nothing to send, only the base moves.
+    if (base !== undefined && !damaged && showsAlready(mapping, put.values, base.remote)) {
+      agreed[name] = { hub: value, remote: base.remote };
+      continue;
+    }
     hub[name] = value;
     for (const [i, path] of mapping.writes.entries()) fields[path] = put.values[i] ?? null;
   }
-  return Object.keys(fields).length === 0 ? { kind: 'none', why: 'same' } : { kind: 'update', fields, hub };
+  if (Object.keys(fields).length > 0) return { kind: 'update', fields, hub, agreed, again: waits !== null };
+  return waits ?? { kind: 'none', why: 'same', agreed };
 }
 
 function isDamaged(observed: DiffInput['observed'], name: FieldName, agreed: RemoteValue): boolean {

@@ -160,7 +160,7 @@ class DeliveryBatch {
     for (const one of planned) {
       const outgoing = this.outgoing(context, one, conditional);
       if (outgoing === null) settlements.push(this.settleQuietly(context, one));
-      else sendable.push({ ...one, outgoing, again: one.difference.kind === 'create' && one.difference.again });
+      else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
     }
     const free = await this.withoutTwins(context, sendable, settlements);
     const pause = await this.sendAll(context, free, settlements);
@@ -218,7 +218,13 @@ class DeliveryBatch {
     switch (difference.kind) {
       case 'unlink': {
         const link = must(context.links.get(delivery.hubId), 'link');
-        return { delivery, kind: 'removed', externalId: link.externalId };
+        return { delivery, kind: 'removed', externalId: link.externalId, version: link.version };
+      }
+      case 'none': {
+        const { agreed = {} } = difference;
+        const link = context.links.get(delivery.hubId);
+        if (link === undefined || Object.keys(agreed).length === 0) return { delivery, kind: 'done' };
+        return { delivery, kind: 'agreed', agreement: { externalId: link.externalId, base: agreed } };
       }
       case 'wait': {
         const waitsFor = `${difference.entity}/${difference.hubId}`;
@@ -380,13 +386,15 @@ class DeliveryBatch {
   }
 
   private applied(
-    { delivery, outgoing, again }: Pick<Sendable, 'delivery' | 'outgoing' | 'again'>,
+    { delivery, outgoing, again, difference }: Omit<Sendable, 'difference'> & Partial<Pick<Sendable, 'difference'>>,
     context: Pick<ClaimContext, 'links'>,
     outcome: Extract<Outcome, { kind: 'applied' }>,
   ): Settlement {
     const { intent } = outgoing;
-    if (intent.op === 'delete') return { delivery, kind: 'removed', externalId: outcome.externalId };
-    const base = confirmedBase(this.mapping, intent.hub, intent.fields, outcome.record);
+    if (intent.op === 'delete')
+      return { delivery, kind: 'removed', externalId: outcome.externalId, version: outcome.version };
+    const agreed = difference?.kind === 'update' ? difference.agreed : {};
+    const base = { ...agreed, ...confirmedBase(this.mapping, intent.hub, intent.fields, outcome.record) };
     const link = {
       hubId: delivery.hubId,
       externalId: outcome.externalId,
@@ -397,7 +405,14 @@ class DeliveryBatch {
     };
     const fresh = context.links.get(delivery.hubId)?.state !== 'live';
     // After an undelete the fields are compared once more; a reference that closed a circle is written now.
-    const children = childLinks(this.deps.mapping, this.open.name, intent, outcome.record, link.settledAtMs);
+    const children = childLinks(
+      this.deps.mapping,
+      this.mapping,
+      delivery.hubId,
+      intent,
+      outcome.record,
+      link.settledAtMs,
+    );
     return {
       delivery,
       kind: 'applied',

@@ -8,7 +8,15 @@ import type { SpokeMapping } from '../mapping/mapping.js';
 import { openReviews, type Review } from '../store/conflicts.js';
 import { lockClaimed, release, releaseWaiting, settle, type Claimed, type Release } from '../store/deliveries.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
-import { buryLinks, lockLinksByHub, saveLinks, type LinkWrite } from '../store/links.js';
+import {
+  agreeLinks,
+  buryChildren,
+  buryLinks,
+  lockLinksByHub,
+  saveLinks,
+  type Agreement,
+  type LinkWrite,
+} from '../store/links.js';
 import { closeParked, park, type Park } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
 import { samePaths } from './diff.js';
@@ -16,6 +24,8 @@ import { samePaths } from './diff.js';
 /** What becomes of one claimed delivery. */
 export type Settlement = { readonly delivery: Claimed } & (
   | { readonly kind: 'done' }
+  /** Nothing to send; other hub values look the same at the spoke. */
+  | { readonly kind: 'agreed'; readonly agreement: Agreement }
   | {
       readonly kind: 'applied';
       readonly link: LinkWrite;
@@ -24,7 +34,7 @@ export type Settlement = { readonly delivery: Claimed } & (
       /** A second step follows. */ readonly again: boolean;
       readonly recheck: boolean;
     }
-  | { readonly kind: 'removed'; readonly externalId: LinkWrite['externalId'] }
+  | { readonly kind: 'removed'; readonly externalId: LinkWrite['externalId']; readonly version: Version }
   | { readonly kind: 'park'; readonly code: string; readonly message: string; readonly field: string | null }
   | { readonly kind: 'review'; readonly review: Review }
   | { readonly kind: 'release'; readonly release: Omit<Release, 'hubId'> }
@@ -33,7 +43,10 @@ export type Settlement = { readonly delivery: Claimed } & (
 /** Links of embedded children that went along. */
 export interface ChildLinks {
   readonly entity: EntityName;
+  readonly parent: HubId;
   readonly links: readonly LinkWrite[];
+  /** All that the parent's list now holds; its other children are gone. */
+  readonly keep: readonly Pick<LinkWrite, 'hubId' | 'externalId'>[];
 }
 
 type Of<K extends Settlement['kind']> = Extract<Settlement, { readonly kind: K }>;
@@ -73,6 +86,13 @@ export async function settleAll(
     feed,
     of('removed').map(({ externalId }) => externalId),
     nowMs,
+    of('removed').map((one) => one.version),
+  );
+  await agreeLinks(
+    tx,
+    feed,
+    of('agreed').map(({ agreement }) => agreement),
+    nowMs,
   );
   await releaseWaiting(
     tx,
@@ -94,7 +114,7 @@ export async function settleAll(
 
   const parks = [...of('park').map((one) => parkRow(feed, one)), ...of('review').map((one) => reviewPark(feed, one))];
   await park(tx, parks, nowMs);
-  const good = [...of('done'), ...applied, ...of('removed')];
+  const good = [...of('done'), ...of('agreed'), ...applied, ...of('removed')];
   await closeParked(tx, { ...feed, direction: 'out', keys: good.map(({ delivery }) => delivery.hubId) }, nowMs);
   await settle(
     tx,
@@ -122,7 +142,9 @@ async function saveChildren(
   nowMs: number,
 ): Promise<void> {
   const byEntity = new Map<EntityName, LinkWrite[]>();
-  for (const { entity, links } of applied.flatMap(({ children }) => children)) {
+  for (const { entity, links, ...list } of applied.flatMap(({ children }) => children)) {
+    // First: a child that moved here from another parent has one live link, not two.
+    await buryChildren(tx, { spoke, entity }, list, nowMs);
     byEntity.set(entity, [...(byEntity.get(entity) ?? []), ...links]);
   }
   for (const [entity, links] of byEntity) await saveLinks(tx, { spoke, entity }, links, nowMs);

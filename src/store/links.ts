@@ -93,6 +93,8 @@ export interface LinkWrite {
   readonly version: Version;
   /** Set when this write confirms an effect of ours. */
   readonly settledAtMs: number | null;
+  /** For an embedded child: the hub record that embeds it. */
+  readonly parent?: HubId | null | undefined;
 }
 
 /**
@@ -110,11 +112,12 @@ export async function saveLinks(
     JSON.stringify(Object.fromEntries(Object.entries(base).map(([field, pair]) => [field, pair[half]])));
   const { rows } = await tx.query(
     `insert into truespoke.link as l
-       (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, settled_at, created_at, updated_at)
+       (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, settled_at, created_at, updated_at,
+        parent_id)
      select $1, $2, w.hub_id, w.external_id, w.state, w.base_hub::jsonb, w.base_remote::jsonb, w.version,
-            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz
-       from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at)
+            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz, w.parent_id
+       from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $11::text[])
+              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at, parent_id)
       order by w.external_id
      on conflict (spoke, entity, external_id) do update set
        state = excluded.state,
@@ -122,7 +125,7 @@ export async function saveLinks(
        base_remote = l.base_remote || excluded.base_remote,
        version = greatest(l.version, excluded.version),
        settled_at = coalesce(excluded.settled_at, l.settled_at),
-       updated_at = excluded.updated_at
+       updated_at = excluded.updated_at, parent_id = coalesce(excluded.parent_id, l.parent_id)
      where l.hub_id = excluded.hub_id
      returning l.external_id`,
     [
@@ -136,18 +139,102 @@ export async function saveLinks(
       writes.map((write) => write.version),
       writes.map((write) => (write.settledAtMs === null ? null : new Date(write.settledAtMs).toISOString())),
       new Date(atMs).toISOString(),
+      writes.map((write) => write.parent ?? null),
     ],
   );
   return new Set(rows.map((row) => row['external_id'] ?? ''));
 }
 
-/** Keeps the proof of a deletion. */
-export async function buryLinks(tx: Tx, feed: Feed, ids: readonly ExternalId[], atMs: number): Promise<void> {
+export interface Agreement {
+  readonly externalId: ExternalId;
+  /** Pairs whose remote half the spoke shows already; the hub's half moves. */
+  readonly base: Base;
+}
+
+/** Another hub value that looks the same at the spoke is agreed on without a call, if the spoke still shows that. */
+export async function agreeLinks(tx: Tx, feed: Feed, rows: readonly Agreement[], atMs: number): Promise<void> {
+  if (rows.length === 0) return;
+  const half = (which: 'hub' | 'remote', base: Base): string =>
+    JSON.stringify(Object.fromEntries(Object.entries(base).map(([field, pair]) => [field, pair[which]])));
+  await tx.query(
+    `update truespoke.link l set base_hub = l.base_hub || a.hub::jsonb, updated_at = $6::timestamptz
+       from unnest($3::text[], $4::text[], $5::text[]) a (external_id, hub, remote)
+      where l.spoke = $1 and l.entity = $2 and l.external_id = a.external_id and l.state = 'live'
+        and not exists (select 1 from jsonb_each(a.remote::jsonb) e where l.base_remote -> e.key is distinct from e.value)`,
+    [
+      feed.spoke,
+      feed.entity,
+      rows.map((row) => row.externalId),
+      rows.map((row) => half('hub', row.base)),
+      rows.map((row) => half('remote', row.base)),
+      new Date(atMs).toISOString(),
+    ],
+  );
+}
+
+/** Live links of the children that these records embed, by parent. */
+export async function linkedChildren(
+  db: Queryable,
+  feed: Feed,
+  parents: readonly HubId[],
+): Promise<ReadonlyMap<HubId, readonly HubId[]>> {
+  const found = new Map<HubId, HubId[]>();
+  if (parents.length === 0) return found;
+  const { rows } = await db.query(
+    `select parent_id, hub_id from truespoke.link
+      where spoke = $1 and entity = $2 and parent_id = any($3::text[]) and state = 'live' order by external_id`,
+    [feed.spoke, feed.entity, parents],
+  );
+  for (const row of rows) {
+    const parent = hubId(row['parent_id'] ?? '');
+    found.set(parent, [...(found.get(parent) ?? []), hubId(row['hub_id'] ?? '')]);
+  }
+  return found;
+}
+
+/** A parent's complete list was sent: its other children are gone there, and those in it are linked as it shows them. */
+export async function buryChildren(
+  tx: Tx,
+  feed: Feed,
+  list: {
+    readonly parent: HubId;
+    readonly keep: readonly { readonly hubId: HubId; readonly externalId: ExternalId }[];
+  },
+  atMs: number,
+): Promise<void> {
+  await tx.query(
+    `update truespoke.link l set state = 'tombstone', updated_at = $6::timestamptz
+      where l.spoke = $1 and l.entity = $2 and l.state = 'live' and (l.parent_id = $3 or l.hub_id = any($4::text[]))
+        and not exists (select 1 from unnest($4::text[], $5::text[]) k (hub_id, external_id)
+                         where k.hub_id = l.hub_id and k.external_id = l.external_id)`,
+    [
+      feed.spoke,
+      feed.entity,
+      list.parent,
+      list.keep.map((one) => one.hubId),
+      list.keep.map((one) => one.externalId),
+      new Date(atMs).toISOString(),
+    ],
+  );
+}
+
+/**
+ * Keeps the proof of a deletion. `versions`: what the remote stamped it with, same order; a read that lags behind is then known to be
+ * older than the deletion (law 4).
+ */
+export async function buryLinks(
+  tx: Tx,
+  feed: Feed,
+  ids: readonly ExternalId[],
+  atMs: number,
+  versions: readonly Version[] = [],
+): Promise<void> {
   if (ids.length === 0) return;
   await tx.query(
-    `update truespoke.link set state = 'tombstone', updated_at = $4::timestamptz
-      where spoke = $1 and entity = $2 and external_id = any($3::text[]) and state = 'live'`,
-    [feed.spoke, feed.entity, ids, new Date(atMs).toISOString()],
+    `update truespoke.link l set state = 'tombstone', updated_at = $4::timestamptz, version = greatest(l.version, coalesce(b.version, ''))
+       from unnest($3::text[], $5::text[]) b (external_id, version)
+      where l.spoke = $1 and l.entity = $2 and l.external_id = b.external_id and l.state = 'live'`,
+    [feed.spoke, feed.entity, ids, new Date(atMs).toISOString(), versions],
   );
 }
 

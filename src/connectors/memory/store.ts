@@ -30,6 +30,8 @@ export type Change =
       readonly id: string;
       readonly fields: RemoteFields;
       readonly children: ChildChanges;
+      /** The lists are complete: a child that is not in them is removed. */
+      readonly wholeLists?: boolean;
       readonly expect: number | null;
     }
   | { readonly op: 'delete' | 'undelete'; readonly object: string; readonly id: string }
@@ -176,7 +178,8 @@ export class MemoryStore {
       given: change.fields,
     });
     if ('outcome' in fields) return fields;
-    const children = this.checkChildren(spec, before.id, before.children, change.children);
+    const merged = this.checkChildren(spec, before.id, before.children, change.children);
+    const children = change.wholeLists === true && !('outcome' in merged) ? onlyNamed(merged, change.children) : merged;
     if ('outcome' in children) return children;
     return this.store(
       change.object,
@@ -356,4 +359,19 @@ function marks(when: Stamp, before?: Row): Pick<Row, 'stamp' | 'visibleAtMs' | '
     visibleAtMs: Math.max(when.visibleAtMs, before?.visibleAtMs ?? when.visibleAtMs),
     bySelf: when.bySelf,
   };
+}
+
+/** Children by the ids and keys of the change; those of lists that it does not name stay. */
+function onlyNamed(
+  { children }: { readonly children: Row['children'] },
+  given: ChildChanges,
+): { readonly children: Row['children'] } {
+  const kept = Object.entries(children).map(([name, list]) => {
+    const named = given[name];
+    const isNamed = (child: ChildRow): boolean =>
+      named === undefined ||
+      named.some(({ id, hubKey }) => id === child.id || (hubKey !== null && hubKey === child.hubKey));
+    return [name, list.filter(isNamed)] as const;
+  });
+  return { children: Object.fromEntries(kept) };
 }

@@ -99,7 +99,15 @@ function toChange(client: MemoryClient, write: Write): Change {
       const conditional =
         client.remote.config.capabilities.conditionalWrite && write.expect !== null && write.expect !== '';
       const expect = conditional && write.expect !== null ? client.toStamp(write.expect) : null;
-      return { op, object, id: write.externalId, fields: write.fields, children: toChildren(write.children), expect };
+      return {
+        op,
+        object,
+        id: write.externalId,
+        fields: write.fields,
+        children: toChildren(write.children),
+        wholeLists: true,
+        expect,
+      };
     }
     case 'delete':
       return { op, object, id: write.externalId };
