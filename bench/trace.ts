@@ -11,18 +11,25 @@ export function traceStatements(): () => string {
   const sums = new Map<string, Sum>();
   const prototype = pg.Client.prototype as unknown as { query: (...args: unknown[]) => unknown };
   const { query } = prototype;
+  const note = (key: string, from: number): void => {
+    const sum = sums.get(key) ?? { calls: 0, ms: 0 };
+    sums.set(key, { calls: sum.calls + 1, ms: sum.ms + performance.now() - from });
+  };
   prototype.query = function (this: unknown, ...args: unknown[]): unknown {
     const from = performance.now();
-    const result: unknown = query.apply(this, args);
-    if (!(result instanceof Promise)) return result;
     const [first] = args;
     const statement = typeof first === 'string' ? { text: first } : (first as { name?: string; text?: string });
     const key = statement.name ?? (statement.text ?? 'stream').replace(/\s+/g, ' ').slice(0, 70);
-    const note = (): void => {
-      const sum = sums.get(key) ?? { calls: 0, ms: 0 };
-      sums.set(key, { calls: sum.calls + 1, ms: sum.ms + performance.now() - from });
-    };
-    return result.finally(note);
+    const last = args.at(-1);
+    // A pool asks with a callback, everyone else gets a promise.
+    if (typeof last === 'function') {
+      args[args.length - 1] = (...answer: unknown[]) => {
+        note(key, from);
+        (last as (...answer: unknown[]) => void)(...answer);
+      };
+    }
+    const result: unknown = query.apply(this, args);
+    return result instanceof Promise ? result.finally(() => note(key, from)) : result;
   };
   return () => {
     const lines = [...sums]

@@ -12,7 +12,7 @@ import { openPool } from '../../src/store/pool.js';
 import { compare, interleave, ratePerSecond, type Row } from '../harness.js';
 import { openHub, type BenchHub } from '../hub.js';
 import { nullSpoke } from '../null-spoke.js';
-import { contactYaml, spoke } from '../records.js';
+import { contactColumns, contactYaml, spoke } from '../records.js';
 
 const batch = 1_000;
 
@@ -65,22 +65,15 @@ async function dirtyRecords(hub: BenchHub, records: number, round: number): Prom
     select 'person' || g || '@example.test', 'First' || g, 'Last' || g, '+1555' || g, g || ' Long Street', 'City ' || g,
            'State ' || g % 50, 'pro', g, g, true, timestamptz '2026-01-01' + g * interval '1 second'
       from generate_series(1, ${records}) g`);
-  const images = (of: (column: string, remote: string) => string): string =>
-    `jsonb_build_object(${paths.map(([column, remote]) => of(column, remote)).join(', ')})`;
+  const old = (column: string): string => (column === 'city' ? `'Old town ${round}'` : `t.${column}::text`);
+  const image = `jsonb_build_object(${contactColumns.map((column) => `'${column}', ${old(column)}`).join(', ')})`;
   await hub.sql(`insert into truespoke.link
       (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, created_at, updated_at)
-    select '${spoke}', 'contact', t.id::text, 'x' || t.rank, 'live',
-           ${images((column) => `'${column}', ${column === 'city' ? `'Old town ${round}'` : `t.${column}::text`}`)},
-           ${images((column) => `'${column}', t.${column}::text`)}, '2026-06-01T00:00:00.000Z', now(), now()
+    select '${spoke}', 'contact', t.id::text, 'x' || t.rank, 'live', ${image}, ${image}, '2026-06-01T00:00:00.000Z', now(), now()
       from hub.contact t`);
   await hub.sql(`insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, dirty_at, lsn)
     select '${spoke}', 'contact', t.id::text, 'pending', 1, 0, now(), '0/0' from hub.contact t`);
 }
-
-const paths = [
-  ['email', 'Email'], ['first_name', 'FirstName'], ['last_name', 'LastName'], ['phone', 'Phone'], ['street', 'Street'], ['city', 'City'],
-  ['state', 'State'], ['tier', 'Tier'], ['size', 'Size'], ['rank', 'Rank'], ['active', 'Active'], ['seen_at', 'SeenAt'],
-] as const; // prettier-ignore
 
 async function deliverAll(hub: BenchHub): Promise<number> {
   const lockPool = openPool({
