@@ -98,8 +98,10 @@ export function postgresLedger(db: Queryable, clock: Clock): QuotaLedger {
          values ($1, $2::timestamptz, $3::timestamptz, $4, $2::timestamptz)
          on conflict (spoke) do update set
            paused_at = excluded.paused_at, paused_until = excluded.paused_until, paused_reason = excluded.paused_reason
-         where q.paused_until is null or q.paused_until < excluded.paused_until
-           or excluded.paused_at < q.paused_at - $5::interval`,
+         -- The lengths that are left are compared, as pauseLeftMs says them: after a step back two ends say nothing.
+         where q.paused_until is null or excluded.paused_at < q.paused_at - $5::interval
+           or least(q.paused_until - excluded.paused_at, q.paused_until - q.paused_at)
+             < excluded.paused_until - excluded.paused_at`,
         [spoke, new Date(nowMs).toISOString(), new Date(nowMs + ms).toISOString(), reason, skew],
       );
     },
