@@ -1,6 +1,7 @@
 // Owns the question whether everything agrees: every linked record, field by field, in the hub and in both systems, and that nothing is under
 // way. Compares what the systems hold, never what the engine noted about them.
 import {
+  canonical,
   contactFields,
   crmProductFields,
   hubCustomerFields,
@@ -41,7 +42,7 @@ class Comparison {
     if (there === undefined) this.differences.push(`${what}: gone from ${spoke}`);
     for (const [field, value] of Object.entries(there ?? {})) {
       const own = here[field] ?? null;
-      if (own !== value)
+      if (canonical(field, own) !== canonical(field, value))
         this.differences.push(`${what}: ${field} is ${String(own)} in the hub, ${String(value)} in ${spoke}`);
     }
   }

@@ -17,17 +17,16 @@ export async function watchBackfill(world: World, io: Io): Promise<number> {
   const started = clock.monotonic();
   const progress = createProgress(io);
   const ended = new Set<string>();
-  const most = new Map<string, number>();
   try {
     for (;;) {
       io.signal.throwIfAborted();
       const now = await readProgress(pool);
-      show(now, progress, ended, most);
+      show(now, progress, ended);
       if (complete(now) && (await underWay(world)) === 0) break;
       if (clock.monotonic() - started > msMax) throw new Error(`the backfill is not done after ${msMax / 1000} s`);
       await clock.sleep(lookMs, io.signal);
     }
-    for (const spoke of most.keys()) progress.end(`write ${spoke}`);
+    for (const { spoke } of (await readProgress(pool)).writes) progress.end(`write ${spoke}`);
   } finally {
     progress.stop();
   }
@@ -39,7 +38,7 @@ function complete({ scans, writes, unlinked }: HubProgress): boolean {
   return read && unlinked === 0 && writes.every(({ open }) => open === 0);
 }
 
-function show(now: HubProgress, progress: Progress, ended: Set<string>, most: Map<string, number>): void {
+function show(now: HubProgress, progress: Progress, ended: Set<string>): void {
   for (const { spoke, object, records, total, done } of now.scans) {
     const key = `read ${spoke} ${object}`;
     // Nothing to read is nothing to show.
@@ -52,10 +51,8 @@ function show(now: HubProgress, progress: Progress, ended: Set<string>, most: Ma
   }
   for (const { spoke, confirmed, open } of now.writes) {
     if (confirmed + open === 0) continue;
-    // What is found to be due may turn out to be there already: the total never shrinks below what was shown.
-    const total = Math.max(confirmed + open, most.get(spoke) ?? 0);
-    most.set(spoke, total);
-    progress.update(`write ${spoke}`, { label: `write  ${spoke}`, done: confirmed, total });
+    // What is due is found while reading goes on, and some of it turns out to be there already: the total moves both ways.
+    progress.update(`write ${spoke}`, { label: `write  ${spoke}`, done: confirmed, total: confirmed + open });
   }
 }
 

@@ -69,6 +69,11 @@ export class EngineProcess {
     this.child = null;
   }
 
+  /** Without waiting: for the last instant of this process. */
+  killNow(): void {
+    this.child?.kill('SIGKILL');
+  }
+
   /** Asks; after a second it is killed, which is safe: everything that matters is in Postgres. */
   async stop(): Promise<void> {
     if (this.child === null) return;

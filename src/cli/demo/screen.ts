@@ -5,7 +5,7 @@ import type { Calls } from './ledgers.js';
 import type { Sides } from './sides.js';
 import type { Check } from './tour.js';
 
-const labelWidth = 10;
+const labelWidth = 12;
 const routesShown = 5;
 
 export class Screen {

@@ -16,8 +16,12 @@ type Raw = Readonly<Record<string, unknown>>;
 export const textOf = (value: unknown): string | null =>
   value === null || value === undefined || value === '' ? null : String(value);
 
-/** `+1 (212) 555-0101` and `212.555.0101` are the same number. */
-export const phoneDigits = (value: unknown): string | null => textOf(value)?.replaceAll(/\D/g, '').slice(-10) ?? null;
+/** Each system writes as it likes: `+1 (212) 555-0101` and `212.555.0101` are the same number, `Ann@X.com` and `ann@x.com` the same address. */
+export function canonical(field: string, value: string | null | undefined): string | null {
+  if (value === null || value === undefined) return null;
+  if (field === 'phone') return value.replaceAll(/\D/g, '').slice(-10);
+  return field === 'email' ? value.toLowerCase() : value;
+}
 
 export const moneyText = (value: unknown): string | null => (textOf(value) === null ? null : Number(value).toFixed(2));
 
@@ -26,10 +30,10 @@ const tiers: Readonly<Record<string, string>> = { Free: 'free', Professional: 'p
 export function contactFields(row: Raw): Fields {
   const last = textOf(row['LastName']);
   return {
-    email: textOf(row['Email'])?.toLowerCase() ?? null,
+    email: textOf(row['Email']),
     first_name: textOf(row['FirstName']),
     last_name: last === '(unknown)' ? null : last,
-    phone: phoneDigits(row['Phone']),
+    phone: textOf(row['Phone']),
     tier: tiers[String(row['Tier__c'])] ?? null,
     city: textOf(row['MailingCity']),
   };
@@ -38,10 +42,10 @@ export function contactFields(row: Raw): Fields {
 /** Shopify keeps no tier, and its city is not written by us. */
 export function shopCustomerFields(row: Raw): Fields {
   return {
-    email: textOf(row['email'])?.toLowerCase() ?? null,
+    email: textOf(row['email']),
     first_name: textOf(row['firstName']),
     last_name: textOf(row['lastName']),
-    phone: phoneDigits(row['phone']),
+    phone: textOf(row['phone']),
   };
 }
 
@@ -60,7 +64,7 @@ export function hubCustomerFields(row: Raw): Fields {
   return {
     email: plain('email'),
     ...names,
-    phone: phoneDigits(row['phone']),
+    phone: plain('phone'),
     tier: plain('tier'),
     city: plain('city'),
   };

@@ -1,6 +1,8 @@
 // Owns everything that runs in a demo: the embedded hub, both simulators, the engine as a child. Opens it in order, ends it in order
 // within two seconds, whatever state it is in. Ending saves what the simulators hold, so that the next demo goes on.
+import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
 import { startSalesforce, type SalesforceSimulator } from '../../simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../simulators/shopify/server.js';
@@ -39,6 +41,12 @@ export async function openWorld(path: string, io: Io): Promise<World> {
   const folder = new DemoFolder(path, clock);
   const beginning = await folder.enter();
   const undo: (() => Promise<void>)[] = [];
+  const box: { engine: EngineProcess | null } = { engine: null };
+  const lastResort = (): void => {
+    box.engine?.killNow();
+    stopServerNow(folder.path);
+  };
+  process.once('exit', lastResort);
   try {
     const opening = openEmbedded({ directory: folder.path, clock });
     undo.push(() => opening.then((hub) => hub.close()).catch(() => undefined));
@@ -48,12 +56,14 @@ export async function openWorld(path: string, io: Io): Promise<World> {
       () => shopify.close(),
     );
     const hub = await opening;
+    io.signal.throwIfAborted();
     const pool = openPool({ url: hub.url, applicationName: 'demo application', max: 6 });
     undo.push(() => pool.end());
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     await folder.writeEnvironment(environmentOf(salesforce, shopify, port));
     const engine = new EngineProcess(folder.path, clock, io.env);
+    box.engine = engine;
     const runs = beginning.kind === 'resumed' ? beginning.kept.runs : 0;
     let closed: Promise<void> | null = null;
     const close = async (sound: boolean): Promise<void> => {
@@ -64,6 +74,7 @@ export async function openWorld(path: string, io: Io): Promise<World> {
         : folder.abandon();
       const parts = [keep, pool.end().then(() => hub.close()), salesforce.close(), shopify.close()];
       const failed = (await Promise.allSettled(parts)).find((part) => part.status === 'rejected');
+      process.off('exit', lastResort);
       if (failed !== undefined) throw failed.reason;
     };
     return {
@@ -76,7 +87,18 @@ export async function openWorld(path: string, io: Io): Promise<World> {
   } catch (error) {
     await Promise.allSettled(undo.reverse().map((act) => act()));
     await folder.giveBack(beginning).catch(() => undefined);
+    process.off('exit', lastResort);
     throw error;
+  }
+}
+
+/** The process ends before it could end things in order, as when it is stopped while Postgres starts: a fast shutdown, without waiting for it. */
+function stopServerNow(folder: string): void {
+  try {
+    const [pid = ''] = readFileSync(join(folder, 'postgres', 'postmaster.pid'), 'utf8').split('\n');
+    if (/^\d+$/.test(pid)) process.kill(Number(pid), 'SIGINT');
+  } catch {
+    // No such file or no such process: nothing runs, which is what was wanted.
   }
 }
 

@@ -1,5 +1,5 @@
 // Step a: an application writes plain SQL; both systems have it.
-import { customerSides } from '../sides.js';
+import { canonical, customerSides } from '../sides.js';
 import type { Step } from '../tour.js';
 import { chooseCustomer } from './chosen.js';
 
@@ -20,7 +20,7 @@ export const applicationEdit: Step = {
     const took = await tour.until(async () => {
       const { salesforce, shopify } = await customerSides(world, id);
       return [salesforce, shopify].every(
-        (side) => side?.['last_name'] === lastName && side['phone'] === phone.slice(2),
+        (side) => side?.['last_name'] === lastName && canonical('phone', side['phone']) === canonical('phone', phone),
       );
     });
     const sides = await customerSides(world, id);
@@ -30,7 +30,7 @@ export const applicationEdit: Step = {
       ['Shopify', sides.shopify],
     ] as const) {
       tour.expect(`last_name in ${name}`, lastName, side?.['last_name']);
-      tour.expect(`phone in ${name}`, phone.slice(2), side?.['phone']);
+      tour.expect(`phone in ${name}`, canonical('phone', phone), canonical('phone', side?.['phone']));
     }
     return took ?? Number.NaN;
   },

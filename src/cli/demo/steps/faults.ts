@@ -2,69 +2,63 @@
 // everything is in place, and nothing was made twice.
 import type { FaultRule, Faults } from '../../../simulators/faults.js';
 import type { Step, Tour } from '../tour.js';
-import { chooseCustomers, chooseProducts } from './chosen.js';
+import { chooseCustomers, chooseProducts, type ChosenCustomer, type ChosenProduct } from './chosen.js';
 
-const salesforceRoutes = ' /(sobjects|composite|query|queryAll)';
-const shopifyRoutes = '^(query|mutation) ';
-const edits = 20;
-const orders = 5;
+/** Rounds of edits: at least so many, and more until every fault has struck on both sides. */
+const roundsMin = 20;
+const roundsMax = 120;
+const roundMs = 100;
 
-/** Each strikes a few times and then stops by itself. */
-function rules(route: string, round: number): readonly FaultRule[] {
-  const kinds: readonly (Omit<FaultRule, 'id' | 'route'> & { readonly name: string })[] = [
-    { name: '429', kind: 'status', status: 429, retryAfter: 1, times: 3 },
-    { name: 'throttled', kind: 'throttle', times: 3 },
-    { name: '503', kind: 'status', status: 503, times: 4 },
-    { name: 'cut body', kind: 'cut-body', times: 4 },
-    { name: 'lost response', kind: 'lost-response', times: 4 },
+interface Routes {
+  readonly all: string;
+  /** Calls that change something: there a lost answer hurts. */
+  readonly writes: string;
+}
+
+const salesforceRoutes: Routes = {
+  all: ' /(sobjects|composite|query|queryAll)',
+  writes: '^(PATCH|POST) /(sobjects|composite)',
+};
+const shopifyRoutes: Routes = { all: '^(query|mutation) ', writes: '^mutation ' };
+
+/** Each strikes a few times and is used up. One throttle for Salesforce: it means ten seconds of silence. */
+function rules(routes: Routes, throttles: number, round: number): readonly FaultRule[] {
+  const kinds: readonly (Omit<FaultRule, 'id'> & { readonly name: string })[] = [
+    { name: 'lost response', kind: 'lost-response', times: 3, route: routes.writes, probability: 0.5 },
+    { name: 'cut body', kind: 'cut-body', times: 3, route: routes.writes, probability: 0.5 },
+    { name: '503', kind: 'status', status: 503, times: 3, route: routes.all, probability: 0.25 },
+    { name: '429', kind: 'status', status: 429, retryAfter: 1, times: 2, route: routes.all, probability: 0.25 },
+    { name: 'throttled', kind: 'throttle', times: throttles, route: routes.all, probability: 0.15 },
   ];
-  return kinds.map(({ name, ...rule }, at) => ({
-    ...rule,
-    id: name,
-    route,
-    probability: 0.35,
-    seed: round * 10 + at + 1,
-  }));
+  return kinds.map(({ name, ...rule }, at) => ({ ...rule, id: name, seed: round * 10 + at + 1 }));
 }
 
 export const faults: Step = {
   name: 'faults',
   title: 'Both systems answer 429, THROTTLED, 503, cut bodies and lost responses for a while',
   async run(tour) {
-    const { world } = tour;
-    const { clock } = world;
+    const { salesforce, shopify, clock } = tour.world;
     const started = clock.monotonic();
-    world.salesforce.faults.put(...rules(salesforceRoutes, tour.round));
-    world.shopify.faults.put(...rules(shopifyRoutes, tour.round));
+    salesforce.faults.put(...rules(salesforceRoutes, 1, tour.round));
+    shopify.faults.put(...rules(shopifyRoutes, 3, tour.round));
     try {
-      await editEverywhere(tour);
-      // Until the faults are used up, or for long enough: then the weather clears.
-      await tour.until(() => strikesLeft(tour) === 0, 8_000);
-      tour.act('faults', `Salesforce: ${struck(world.salesforce.faults)}`);
-      tour.act('', `Shopify: ${struck(world.shopify.faults)}`);
-      tour.expect(
-        'faults struck on both sides',
-        true,
-        strikes(world.salesforce.faults) > 0 && strikes(world.shopify.faults) > 0,
-      );
+      const made = await editEverywhere(tour, () => allStruck(salesforce.faults) && allStruck(shopify.faults));
+      tour.act('edits', made);
+      tour.act('faults', `Salesforce: ${struck(salesforce.faults)}`);
+      tour.act('', `Shopify: ${struck(shopify.faults)}`);
+      tour.expect('every kind of fault struck in Salesforce', true, allStruck(salesforce.faults));
+      tour.expect('every kind of fault struck in Shopify', true, allStruck(shopify.faults));
     } finally {
-      world.salesforce.faults.clear();
-      world.shopify.faults.clear();
+      salesforce.faults.clear();
+      shopify.faults.clear();
     }
     await tour.expectAgreement(40_000);
     return clock.monotonic() - started;
   },
 };
 
-function strikes(from: Faults): number {
-  return from.list().reduce((sum, rule) => sum + rule.struck, 0);
-}
-
-function strikesLeft({ world }: Tour): number {
-  return [...world.salesforce.faults.list(), ...world.shopify.faults.list()].reduce(
-    (sum, rule) => sum + (rule.times ?? 0) - rule.struck,
-    0,
-  );
+function allStruck(from: Faults): boolean {
+  return from.list().every((rule) => rule.struck > 0);
 }
 
 function struck(from: Faults): string {
@@ -74,36 +68,39 @@ function struck(from: Faults): string {
     .join(', ');
 }
 
-/** Edits from all three sides and orders, spread over two seconds so that they meet the faults in different calls. */
-async function editEverywhere(tour: Tour): Promise<void> {
-  const { pool, salesforce, shopify, clock } = tour.world;
-  const customers = await chooseCustomers(tour, 150, edits * 2);
-  const products = await chooseProducts(tour, 200, edits + orders);
-  tour.act(
-    'edits',
-    `${edits} prices and ${edits} new customers in SQL, ${edits} contacts in Salesforce, ${edits} customers and ${orders} orders in Shopify`,
-  );
-  for (let at = 0; at < edits; at += 1) {
-    const product = products[at];
-    const [inCrm, inShop] = [customers[at], customers[edits + at]];
-    const mark = `${tour.round + 1}-${at + 1}`;
-    if (product !== undefined) await pool.query('update hub.product set price = price + 1 where id = $1', [product.id]);
-    await pool.query('insert into hub.customer (email, first_name, last_name) values ($1, $2, $3)', [
-      `storm.${mark}@example.com`,
-      'Storm',
-      `Rider ${mark}`,
-    ]);
-    if (inCrm !== undefined) {
-      const fields = { MailingCity: `Stormville ${mark}` };
-      await salesforce.edit({ op: 'update', object: 'Contact', id: inCrm.salesforceId, fields });
-    }
-    if (inShop !== undefined) {
-      shopify.edit({ op: 'update', object: 'Customer', id: inShop.shopifyId, fields: { lastName: `Gale ${mark}` } });
-    }
-    const sku = products[edits + Math.floor(at / 4)]?.sku;
-    if (at % 4 === 0 && sku !== undefined && inShop !== undefined) {
-      shopify.placeOrder({ customer: inShop.email, lines: [{ sku, quantity: 1 }] });
-    }
-    await clock.sleep(100, tour.signal);
+/** Edits from all three sides and orders, spread over time so that they meet the faults in different calls. Says what was done. */
+async function editEverywhere(tour: Tour, enough: () => boolean): Promise<string> {
+  const customers = await chooseCustomers(tour, 150, 80);
+  const products = await chooseProducts(tour, 200, 80);
+  let round = 0;
+  for (; round < roundsMax && (round < roundsMin || !enough()); round += 1) {
+    await editOnce(tour, round, customers, products);
+    await tour.world.clock.sleep(roundMs, tour.signal);
+    tour.signal.throwIfAborted();
   }
+  return `${round} prices and ${round} new customers in SQL, ${round} contacts in Salesforce, ${round} customers and ${Math.ceil(round / 4)} orders in Shopify`;
+}
+
+async function editOnce(
+  tour: Tour,
+  at: number,
+  customers: readonly ChosenCustomer[],
+  products: readonly ChosenProduct[],
+): Promise<void> {
+  const { pool, salesforce, shopify } = tour.world;
+  const half = Math.floor(customers.length / 2);
+  const product = products[at % products.length];
+  const [inCrm, inShop] = [customers[at % half], customers[half + (at % half)]];
+  if (product === undefined || inCrm === undefined || inShop === undefined) throw new Error('too few records to edit');
+  const mark = `${tour.round + 1}-${at + 1}`;
+  await pool.query('update hub.product set price = price + 1 where id = $1', [product.id]);
+  await pool.query('insert into hub.customer (email, first_name, last_name) values ($1, $2, $3)', [
+    `storm.${mark}@example.com`,
+    'Storm',
+    `Rider ${mark}`,
+  ]);
+  const fields = { MailingCity: `Stormville ${mark}` };
+  await salesforce.edit({ op: 'update', object: 'Contact', id: inCrm.salesforceId, fields });
+  shopify.edit({ op: 'update', object: 'Customer', id: inShop.shopifyId, fields: { lastName: `Gale ${mark}` } });
+  if (at % 4 === 0) shopify.placeOrder({ customer: inShop.email, lines: [{ sku: product.sku, quantity: 1 }] });
 }
