@@ -3,7 +3,7 @@ import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
 import { readChildren, type HubTable } from '../store/hub.js';
-import { linksByHub } from '../store/links.js';
+import { linkedChildren, linksByHub } from '../store/links.js';
 import type { Tx } from '../store/pool.js';
 import { must } from '../base/assert.js';
 import { parentField } from './batch.js';
@@ -16,7 +16,6 @@ export interface ChildrenDeps {
 
 /** Children travel with parents that were judged; those of a parked or ignored parent travel with its next reading. */
 export async function childrenOf(
-  deps: ChildrenDeps,
   tx: Tx,
   mapping: SpokeMapping,
   child: string,
@@ -40,24 +39,12 @@ export async function childrenOf(
       });
     }
   }
-  const field = parentField(mapping);
-  const table = deps.tables.get(mapping.entity);
-  if (field === null || table === undefined || complete.size === 0) return incoming;
-  // A present list is complete: a linked child that it lacks is gone.
-  const known = await readChildren(tx, table, field, [...complete.keys()]);
+  // A present list is complete: a child that was in it and is not any more is gone. One that the hub has moved here since never was in it.
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  const links = await linksByHub(
-    tx,
-    feed,
-    [...known.values()].flat().map((row) => row.id),
-  );
-  for (const [parentId, rows] of known) {
+  for (const [parentId, known] of await linkedChildren(tx, feed, [...complete.keys()])) {
     const parent = must(complete.get(parentId), 'parent');
-    for (const row of rows) {
-      const link = links.get(row.id);
-      if (link?.state === 'live' && !present.has(link.externalId))
-        incoming.push(goneChild(mapping, parent, link.externalId));
-    }
+    for (const { externalId } of known)
+      if (!present.has(externalId)) incoming.push(goneChild(mapping, parent, externalId));
   }
   return incoming;
 }

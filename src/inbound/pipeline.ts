@@ -281,7 +281,7 @@ async function processBatch(
   for (const { child, entity: childEntity } of mapping.embeds) {
     const childMapping = deps.mapping.entities.get(childEntity)?.spokes.get(mapping.spoke);
     if (childMapping === undefined || childMapping.direction === 'out') continue;
-    const children = await childrenOf(deps, tx, childMapping, child, decisions);
+    const children = await childrenOf(tx, childMapping, child, decisions);
     if (children.length > 0) addTally(tally, await processBatch(deps, tx, round, childMapping, dedupe(children)));
   }
   return tally;

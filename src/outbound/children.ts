@@ -8,7 +8,7 @@ import { readChildren, type HubTable } from '../store/hub.js';
 import type { Pool } from '../store/pool.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
 import { diff, type Difference } from './diff.js';
-import { linkedChildren, type LinkWrite } from '../store/links.js';
+import { linkedChildren, type LinkedChild, type LinkWrite } from '../store/links.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { confirmedBase, type ChildLinks } from './settle.js';
 
@@ -63,7 +63,7 @@ export async function withChildren(
 function listOf(
   context: ClaimContext,
   rows: readonly HubRow[],
-  linked: readonly HubId[],
+  linked: readonly LinkedChild[],
   parentField: FieldName,
 ): ChildList {
   const children: ChildIntent[] = [];
@@ -72,10 +72,12 @@ function listOf(
   // A linked child without a row is gone from the hub: the spoke's list must lose it too, where deletions travel.
   const { mapping } = context;
   const travels = mapping.delete === 'propagate' || mapping.delete === 'archive';
-  let differs = travels && linked.some((id) => !ids.has(id));
+  let differs = travels && linked.some(({ hubId }) => !ids.has(hubId));
   for (const row of present) {
     const input = diffInput(context, { hubId: row.id, observed: null }, false);
-    const link = input.link?.state === 'live' ? input.link : null;
+    // One that another parent embeds at the spoke is a new one here.
+    const here = linked.some(({ hubId }) => hubId === row.id);
+    const link = here && input.link?.state === 'live' ? input.link : null;
     // The parent's own id is implied by the embedding.
     const held = new Set([...input.held, parentField]);
     const changed = diff({ ...input, link, held });

@@ -18,7 +18,7 @@ import { linksByExternal } from '../store/links.js';
 import { transaction, type Pool } from '../store/pool.js';
 import { childLinks, withChildren } from './children.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
-import { findTwins, readBack, send, toWrite, type Outgoing } from './deliver.js';
+import { findTwins, readBack, readImages, send, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { judge, outcomeOf, type Outcome } from './outcome.js';
@@ -47,6 +47,8 @@ export interface OutboundDeps {
 }
 
 export interface OutboundLimits {
+  /** How long a record waits for one that it refers to before a person is asked (F122); a day when left out. */
+  readonly referenceWaitMs?: number | undefined;
   readonly leaseMs: number;
   readonly attemptsMax: number;
   readonly backoff: Backoff;
@@ -66,6 +68,8 @@ export interface Delivered {
   readonly unknown: number;
   readonly pause: SpokePaused | null;
 }
+
+const referenceWaitMsDefault = 24 * 3_600_000;
 
 const idle: Delivered = { claimed: 0, writes: 0, parked: 0, unknown: 0, pause: null };
 
@@ -228,6 +232,11 @@ class DeliveryBatch {
       }
       case 'wait': {
         const waitsFor = `${difference.entity}/${difference.hubId}`;
+        const { referenceWaitMs = referenceWaitMsDefault } = this.deps.limits;
+        if (this.deps.clock.now() - delivery.dirtyAtMs > referenceWaitMs) {
+          const message = `refers to ${waitsFor}, which did not come to be at the spoke in time`;
+          return { delivery, kind: 'park', code: 'reference_missing', message, field: null, waitsFor };
+        }
         // Its link wakes it; the clock is only for a wake-up that raced with this look.
         const delayMs = Math.min(30_000, 500 * 2 ** Math.min(delivery.attempt, 10));
         return this.later(delivery, delayMs, 'waits_for_reference', true, waitsFor);
@@ -327,8 +336,9 @@ class DeliveryBatch {
     const called = await send(this.open.spoke, writes, this.options);
     this.deps.crashpoint('delivery_answered');
     if (called.kind === 'results') {
+      const results = await readImages(this.open.spoke, writes, called.results, this.read(), this.options);
       const outcomes = going.map(({ delivery, outgoing }, i) =>
-        outcomeOf(must(called.results[i], 'result'), outgoing.intent.externalId as ExternalId | null, {
+        outcomeOf(must(results[i], 'result'), outgoing.intent.externalId as ExternalId | null, {
           attempt: delivery.attempt,
           attemptsMax: this.deps.limits.attemptsMax,
           backoffMs: this.backoff(delivery),

@@ -35,7 +35,14 @@ export type Settlement = { readonly delivery: Claimed } & (
       readonly recheck: boolean;
     }
   | { readonly kind: 'removed'; readonly externalId: LinkWrite['externalId']; readonly version: Version }
-  | { readonly kind: 'park'; readonly code: string; readonly message: string; readonly field: string | null }
+  | {
+      readonly kind: 'park';
+      readonly code: string;
+      readonly message: string;
+      readonly field: string | null;
+      /** `entity/hub id`: tried again by itself once that is linked. */
+      readonly waitsFor?: string;
+    }
   | { readonly kind: 'review'; readonly review: Review }
   | { readonly kind: 'release'; readonly release: Omit<Release, 'hubId'> }
 );
@@ -179,7 +186,7 @@ function parkRow(feed: Pick<Park, 'spoke' | 'entity'>, one: Of<'park'>): Park {
     message,
     field,
     payload: delivery.intent,
-    waitsFor: null,
+    waitsFor: one.waitsFor ?? null,
     deadlineMs: null,
   };
 }

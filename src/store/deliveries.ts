@@ -261,7 +261,7 @@ export async function abandonClaims(db: Queryable, feed: Feed, rows: readonly Fe
   });
 }
 
-/** Deliveries that waited for these records may go. */
+/** Deliveries that waited for these records may go; those that were parked for want of one of them are tried again. */
 export async function releaseWaiting(
   tx: Tx,
   spoke: SpokeName,
@@ -269,11 +269,23 @@ export async function releaseWaiting(
   ids: readonly HubId[],
 ): Promise<void> {
   if (ids.length === 0) return;
+  const values = [spoke, ids.map((id) => `${entity}/${id}`)];
   await tx.query({
     name: 'delivery_wake',
     text: `update truespoke.delivery set not_before = null, waits_for = null, reason = null, attempt = 0
       where spoke = $1 and waits_for = any($2::text[]) and state = 'pending'`,
-    values: [spoke, ids.map((id) => `${entity}/${id}`)],
+    values,
+  });
+  await tx.query({
+    name: 'delivery_unpark',
+    text: `with back as (
+        update truespoke.parked set state = 'replayed'
+         where direction = 'out' and spoke = $1 and state = 'open' and waits_for = any($2::text[])
+        returning entity, key, last_at)
+      insert into truespoke.delivery as d (spoke, entity, hub_id, state, generation, lane, dirty_at)
+      select $1, entity, key, 'pending', 1, 0, last_at from back order by entity, key
+          on conflict (spoke, entity, hub_id) do update set generation = d.generation + 1`,
+    values,
   });
 }
 

@@ -172,22 +172,30 @@ export async function agreeLinks(tx: Tx, feed: Feed, rows: readonly Agreement[],
   );
 }
 
+export interface LinkedChild {
+  readonly hubId: HubId;
+  readonly externalId: ExternalId;
+}
+
 /** Live links of the children that these records embed, by parent. */
 export async function linkedChildren(
   db: Queryable,
   feed: Feed,
   parents: readonly HubId[],
-): Promise<ReadonlyMap<HubId, readonly HubId[]>> {
-  const found = new Map<HubId, HubId[]>();
+): Promise<ReadonlyMap<HubId, readonly LinkedChild[]>> {
+  const found = new Map<HubId, LinkedChild[]>();
   if (parents.length === 0) return found;
   const { rows } = await db.query(
-    `select parent_id, hub_id from truespoke.link
+    `select parent_id, hub_id, external_id from truespoke.link
       where spoke = $1 and entity = $2 and parent_id = any($3::text[]) and state = 'live' order by external_id`,
     [feed.spoke, feed.entity, parents],
   );
   for (const row of rows) {
     const parent = hubId(row['parent_id'] ?? '');
-    found.set(parent, [...(found.get(parent) ?? []), hubId(row['hub_id'] ?? '')]);
+    const child = { hubId: hubId(row['hub_id'] ?? ''), externalId: externalId(row['external_id'] ?? '') };
+    const list = found.get(parent);
+    if (list === undefined) found.set(parent, [child]);
+    else list.push(child);
   }
   return found;
 }

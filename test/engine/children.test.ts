@@ -1,0 +1,254 @@
+// References: embedded children both ways, children before parents, circles in two steps.
+import { afterEach, describe, expect, test } from 'vitest';
+import { defaultLimits } from '../../src/engine/engine.js';
+import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
+
+let wheel: Wheel | undefined;
+afterEach(async () => {
+  await wheel?.end();
+  wheel = undefined;
+});
+const open = async (options: WheelOptions): Promise<Wheel> => (wheel = await openWheel(options));
+
+const shop = {
+  objects: {
+    Order: { fields: { Number: {} }, children: { lines: { title: {}, count: { type: 'number' as const } } } },
+  },
+};
+const orders = `
+entity: purchase
+fields:
+  number: { type: text, match: exact }
+spokes:
+  shop:
+    object: Order
+    fields: { number: Number }
+    delete: propagate
+`;
+const lines = `
+entity: purchase_line
+fields:
+  purchase: { ref: purchase, required: true }
+  title: text
+  count: integer
+spokes:
+  shop:
+    object: Order.lines
+    fields: { purchase: '@parent', title: title, count: count }
+    delete: propagate
+`;
+const titles = (on: Wheel): Promise<Record<string, string | null>[]> =>
+  on.sql('select title, count::text from hub.purchase_line order by title');
+const shown = (on: Wheel, order = 0): unknown[] =>
+  (on.remote('shop').list('Order')[order]?.children['lines'] ?? []).map((line) => line.fields['title' as never]).sort();
+
+describe('embedded children', () => {
+  test('come in with their parent; one added, edited, removed there follows; the parent takes them along when it goes', async () => {
+    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
+    const remote = on.remote('shop');
+    const id = remote.create(
+      'Order',
+      { Number: '1' },
+      {
+        children: {
+          lines: [
+            { id: null, hubKey: null, fields: { title: 'a', count: 1 } as never },
+            { id: null, hubKey: null, fields: { title: 'b', count: 2 } as never },
+          ],
+        },
+      },
+    );
+    on.start();
+    await on.settled();
+    expect(await titles(on)).toEqual([
+      { title: 'a', count: '1' },
+      { title: 'b', count: '2' },
+    ]);
+    const [a, b] = remote.get('Order', id)?.children['lines'] ?? [];
+    remote.edit(
+      'Order',
+      id,
+      {},
+      {
+        lines: [
+          { id: a?.id ?? '', hubKey: null, fields: { count: 5 } as never },
+          { id: null, hubKey: null, fields: { title: 'c', count: 3 } as never },
+        ],
+      },
+    );
+    await on.until(async () => (await titles(on)).length === 3);
+    await on.settled();
+    expect((await titles(on))[0]).toEqual({ title: 'a', count: '5' });
+    remote.edit('Order', id, {}, { lines: [{ id: b?.id ?? '', hubKey: null, fields: {}, remove: true }] });
+    await on.until(async () => (await titles(on)).length === 2);
+    await on.settled();
+    const writes = remote.ledger.filter(({ by }) => by === 'self');
+    expect(writes).toEqual([]);
+    remote.remove('Order', id);
+    await on.until(async () => (await on.sql('select 1 from hub.purchase')).length === 0);
+    await on.settled();
+    expect(await titles(on)).toEqual([]);
+    expect(await on.sql(`select 1 from truespoke.parked where state in ('open', 'waiting')`)).toEqual([]);
+  });
+
+  test('go out with their parent; one added, edited, removed, moved in the hub follows', async () => {
+    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
+    on.start();
+    await on.settled();
+    await on.sql(`with p as (insert into hub.purchase (number) values ('1'), ('2') returning id, number)
+      insert into hub.purchase_line (purchase, title, count) select id, t, 1 from p, unnest(array['a', 'b']) t where number = '1'`);
+    await on.until(() => on.remote('shop').list('Order').length === 2);
+    await on.settled();
+    const first = on
+      .remote('shop')
+      .list('Order')
+      .findIndex((row) => row.fields['Number' as never] === '1');
+    expect(shown(on, first)).toEqual(['a', 'b']);
+    await on.sql(`insert into hub.purchase_line (purchase, title) select id, 'c' from hub.purchase where number = '1'`);
+    await on.sql(`update hub.purchase_line set title = 'aa' where title = 'a'`);
+    await on.until(() => shown(on, first).join() === 'aa,b,c');
+    await on.settled();
+    await on.sql(`delete from hub.purchase_line where title = 'b'`);
+    await on.until(() => shown(on, first).join() === 'aa,c');
+    await on.settled();
+    await on.sql(
+      `update hub.purchase_line set purchase = (select id from hub.purchase where number = '2') where title = 'c'`,
+    );
+    await on.until(() => shown(on, first).join() === 'aa' && shown(on, 1 - first).join() === 'c');
+    await on.settled();
+    expect(await on.sql(`select count(*)::text as n from truespoke.link where state = 'live'`)).toEqual([{ n: '4' }]);
+    expect(await on.sql(`select 1 from truespoke.parked where state in ('open', 'waiting')`)).toEqual([]);
+  });
+
+  test('a child that the spoke still shows after the hub deleted it leaves no delivery that nobody takes', async () => {
+    const on = await open({
+      spokes: { shop },
+      mappings: [orders, lines.replace('delete: propagate', 'delete: unlink')],
+    });
+    const id = on.remote('shop').create(
+      'Order',
+      { Number: '1' },
+      {
+        children: { lines: [{ id: null, hubKey: null, fields: { title: 'a', count: 1 } as never }] },
+      },
+    );
+    on.start();
+    await on.settled();
+    await on.sql('delete from hub.purchase_line');
+    await on.settled();
+    on.remote('shop').edit('Order', id, { Number: '2' });
+    await on.until(async () => (await on.sql(`select 1 from hub.purchase where number = '2'`)).length === 1);
+    await on.settled();
+  });
+});
+
+const tree = {
+  objects: {
+    Unit: {
+      fields: {
+        Code: {},
+        Parent: { type: 'id' as const, references: 'Unit' },
+        Head: { type: 'id' as const, references: 'Person' },
+      },
+    },
+    Person: { fields: { Mail: {}, Home: { type: 'id' as const, references: 'Unit' } } },
+  },
+};
+const other = {
+  objects: {
+    Dept: {
+      fields: {
+        code: {},
+        up: { type: 'id' as const, references: 'Dept' },
+        boss: { type: 'id' as const, references: 'Staff' },
+      },
+    },
+    Staff: { fields: { mail: {}, dept: { type: 'id' as const, references: 'Dept' } } },
+  },
+};
+const unit = `
+entity: unit
+fields:
+  code: { type: text, match: exact }
+  parent: { ref: unit }
+  head: { ref: member }
+spokes:
+  left: { object: Unit, fields: { code: Code, parent: Parent, head: Head } }
+  right: { object: Dept, fields: { code: code, parent: up, head: boss } }
+`;
+const member = `
+entity: member
+fields:
+  mail: { type: text, match: exact }
+  home: { ref: unit }
+spokes:
+  left: { object: Person, fields: { mail: Mail, home: Home } }
+  right: { object: Staff, fields: { mail: mail, home: dept } }
+`;
+
+describe('references', () => {
+  test('F121 circles are closed in two steps, in and out', async () => {
+    const on = await open({ spokes: { left: tree, right: other }, mappings: [unit, member] });
+    const remote = on.remote('left');
+    const a = remote.create('Unit', { Code: 'a' });
+    const p = remote.create('Person', { Mail: 'p', Home: a });
+    const b = remote.create('Unit', { Code: 'b', Parent: a, Head: p });
+    remote.edit('Unit', a, { Parent: b, Head: p });
+    on.start();
+    await on.until(
+      async () => (await on.sql(`select 1 from hub.unit where parent is not null and head is not null`)).length === 2,
+    );
+    await on.until(
+      () =>
+        on
+          .remote('right')
+          .list('Dept')
+          .filter((row) => row.fields['up' as never] !== null && row.fields['boss' as never] !== null).length === 2,
+    );
+    await on.settled();
+    expect(on.remote('right').list('Staff')[0]?.fields['dept' as never]).not.toBeNull();
+    expect(await on.sql(`select 1 from truespoke.parked where state in ('open', 'waiting')`)).toEqual([]);
+    // A circle that cannot be closed yet holds no other edit up.
+    on.remote('right').validate('Staff', (fields) =>
+      fields['mail' as never] === 'new' ? { code: 'NO', message: 'no', paths: ['mail'] } : null,
+    );
+    await on.sql(
+      `with m as (insert into hub.member (mail) values ('new') returning id) update hub.unit set head = m.id, code = 'A' from m where code = 'a'`,
+    );
+    await on.until(() =>
+      on
+        .remote('right')
+        .list('Dept')
+        .some((row) => row.fields['code' as never] === 'A'),
+    );
+  });
+
+  test('F122 a child before its parent waits, and after its deadline a person is asked', async () => {
+    const inbound = { ...defaultLimits.inbound, referenceWaitMs: 1_500 };
+    const outbound = { ...defaultLimits.outbound, referenceWaitMs: 1_500 };
+    const on = await open({
+      spokes: { left: tree, right: other },
+      mappings: [unit, member],
+      limits: { inbound, outbound },
+    });
+    on.start();
+    await on.settled();
+    on.remote('right').validate('Dept', (fields) =>
+      fields['code' as never] === 'bad' ? { code: 'NO', message: 'no', paths: ['code'] } : null,
+    );
+    await on.sql(
+      `with u as (insert into hub.unit (code) values ('bad') returning id) insert into hub.member (mail, home) select 'm', id from u`,
+    );
+    const open_ = (): Promise<Record<string, string | null>[]> =>
+      on.sql(`select entity, code from truespoke.parked where state = 'open' and spoke = 'right' order by entity`);
+    await on.until(async () => (await open_()).length === 2, 20_000);
+    expect(await open_()).toEqual([
+      { entity: 'member', code: 'reference_missing' },
+      { entity: 'unit', code: 'NO' },
+    ]);
+    await on.sql(`update hub.unit set code = 'good'`);
+    await on.until(() => on.remote('right').list('Staff')[0]?.fields['dept' as never] !== undefined);
+    await on.settled();
+    expect(await open_()).toEqual([]);
+  });
+});
