@@ -10,6 +10,7 @@ import { register as conflicts } from './conflicts.js';
 import { register as demo } from './demo.js';
 import { register as init } from './init.js';
 import { guarded, type Io } from './io.js';
+import { register as merge } from './merge.js';
 import { register as migrate } from './migrate.js';
 import { version } from './package-files.js';
 import { register as parked } from './parked.js';
@@ -34,6 +35,7 @@ const commands: readonly Register[] = [
   parked,
   conflicts,
   review,
+  merge,
   audit,
   reconcile,
   simulate,

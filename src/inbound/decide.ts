@@ -56,6 +56,7 @@ export function orPark<D>(incoming: Incoming, body: () => D): D | DecisionOf<'pa
 function judge(context: BatchContext, stages: Stages, rules: DecideRules, incoming: Incoming): Decision | Unlinked {
   const { record } = incoming;
   const link = context.links.get(record.externalId);
+  if (link?.state === 'merged') return { incoming, kind: 'ignore', why: 'merged' };
   if (link !== undefined && context.busy.has(link.hubId)) {
     return { incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' };
   }

@@ -18,7 +18,7 @@ export interface Incoming {
 export type Decision = { readonly incoming: Incoming } & (
   | {
       readonly kind: 'ignore';
-      readonly why: 'same' | 'older' | 'out_of_scope' | 'unknown_deleted' | 'deleted_in_hub';
+      readonly why: 'same' | 'older' | 'out_of_scope' | 'unknown_deleted' | 'merged' | 'deleted_in_hub';
       /** What the hub's deletion overrules. */
       readonly conflicts?: readonly MergeConflict[];
     }

@@ -16,7 +16,8 @@ export interface Link {
   readonly entity: EntityName;
   readonly hubId: HubId;
   readonly externalId: ExternalId;
-  readonly state: 'live' | 'tombstone';
+  /** merged: its hub record was joined with another that has a live link here; the record is left alone. */
+  readonly state: 'live' | 'tombstone' | 'merged';
   readonly base: Base;
   /** The newest version of the remote record that this link has taken account of. */
   readonly version: Version;

@@ -63,7 +63,7 @@ export async function lockLinksByHub(tx: Tx, feed: Feed, ids: readonly HubId[]):
 export async function linksByHub(db: Queryable, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, Link>> {
   const { rows } = await db.query(
     `select distinct on (l.hub_id) ${columns} from truespoke.link l
-      where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[])
+      where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[]) and l.state <> 'merged'
       order by l.hub_id, (l.state = 'live') desc, l.updated_at desc, l.external_id`,
     [feed.spoke, feed.entity, ids],
   );
