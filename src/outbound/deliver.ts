@@ -70,6 +70,41 @@ function unknown(writes: readonly Write[], cause: string): Called {
   return { kind: 'results', results: writes.map(() => ({ outcome: 'unknown', cause })) };
 }
 
+/**
+ * Completes answers that do not show the record: what the spoke made of our values (trimmed, rounded) belongs into the base, or it
+ * would come back as an edit of someone (law 2). Only an image of the very version that the write left counts; without one the
+ * answer stays as it is and the record is looked at later.
+ */
+export async function readImages(
+  spoke: Spoke,
+  writes: readonly Write[],
+  results: readonly WriteResult[],
+  fields: Fields,
+  options: CallOptions,
+): Promise<readonly WriteResult[]> {
+  const bare = results.flatMap((result, i) => {
+    const write = writes[i];
+    const shown = result.outcome !== 'applied' || result.record !== null || result.version === '';
+    return shown || write === undefined || write.op === 'delete' ? [] : [{ write, externalId: result.externalId }];
+  });
+  const images = new Map<ExternalId, RemoteRecord>();
+  const { fetchBatch } = spoke.capabilities;
+  for (let from = 0; from < bare.length; from += fetchBatch) {
+    const slice = bare.slice(from, from + fetchBatch);
+    const [first] = slice;
+    if (first === undefined) break;
+    const ids = slice.map(({ externalId: id }) => id);
+    // The writes are done whatever becomes of this look.
+    const found = await spoke.fetch(first.write.object, ids, fields, options).catch(() => []);
+    for (const record of found) images.set(record.externalId, record);
+  }
+  return results.map((result) => {
+    if (result.outcome !== 'applied' || result.record !== null) return result;
+    const image = images.get(result.externalId);
+    return image?.version === result.version && !image.deleted ? { ...result, record: image } : result;
+  });
+}
+
 /** Reads back records whose write was never answered: creates by our key, the others by id. */
 export async function readBack(
   spoke: Spoke,

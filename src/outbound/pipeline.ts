@@ -20,6 +20,7 @@ import { childLinks, withChildren } from './children.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
 import { findTwins, readBack, readImages, send, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
+import { findNews, isBlind } from './news.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { judge, outcomeOf, type Outcome } from './outcome.js';
 import { confirmedBase, confirmedVersion, settleAll, type Settlement } from './settle.js';
@@ -166,7 +167,8 @@ class DeliveryBatch {
       if (outgoing === null) settlements.push(this.settleQuietly(context, one));
       else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
     }
-    const free = await this.withoutTwins(context, sendable, settlements);
+    const current = await this.withoutNews(context, sendable, settlements);
+    const free = await this.withoutTwins(context, current, settlements);
     const pause = await this.sendAll(context, free, settlements);
     await this.settle(settlements);
     return {
@@ -295,7 +297,7 @@ class DeliveryBatch {
       if (only !== undefined && all.length === 1 && !belongsTo.has(only.externalId)) {
         belongsTo.set(only.externalId, delivery.hubId);
         records.push(only);
-        settlements.push(this.later(delivery, 0, 'linked_to_existing', false));
+        settlements.push(this.afterLooking(delivery, 'linked_to_existing'));
       } else {
         const evidence = { hubId: delivery.hubId, externalIds: all.map((one) => one.externalId) };
         settlements.push({
@@ -310,6 +312,36 @@ class DeliveryBatch {
     }
     const taken = new Set(found.map(({ delivery }) => delivery.hubId));
     return sendable.filter(({ delivery }) => !taken.has(delivery.hubId));
+  }
+
+  /** Inbound was shown a record; then this is diffed again. If inbound cannot take it, ever more rarely, and in the end a person is asked. */
+  private afterLooking(delivery: Claimed, reason: string): Settlement {
+    if (delivery.attempt >= this.deps.limits.attemptsMax) {
+      const message = 'the spoke shows a record that must be taken in first, and it cannot be: see what is parked of it';
+      return { delivery, kind: 'park', code: reason, message, field: null };
+    }
+    return this.later(delivery, delivery.attempt <= 2 ? 0 : this.backoff(delivery), reason, true);
+  }
+
+  /**
+   * Before a write without a condition: has the spoke changed since? Then inbound looks first, and what is lost to the write is at most
+   * what happens while one request is under way.
+   */
+  private async withoutNews(
+    context: ClaimContext,
+    sendable: readonly Sendable[],
+    settlements: Settlement[],
+  ): Promise<readonly Sendable[]> {
+    const blind = sendable.filter(({ outgoing }) => isBlind(outgoing));
+    const changed = await findNews(this.open.spoke, this.mapping, this.read(), context, blind, this.options);
+    if (changed.size === 0) return sendable;
+    await this.deps.inbound({ spoke: this.open.name, object: this.mapping.object, records: [...changed.values()] });
+    return sendable.filter(({ delivery, outgoing }) => {
+      // A deletion goes on: what it overrules has been kept.
+      if (!changed.has(delivery.hubId) || outgoing.intent.op === 'delete') return true;
+      settlements.push(this.afterLooking(delivery, 'changed_meanwhile'));
+      return false;
+    });
   }
 
   private read(): ReturnType<typeof selectionOf> {
@@ -440,7 +472,9 @@ class DeliveryBatch {
   ): Promise<readonly Settlement[]> {
     if (waiting.length === 0) return [];
     // The write is over: rejected or refused. Settling first lets inbound judge the record.
-    const settlements = waiting.map(({ one, outcome }) => this.later(one.delivery, 0, outcome.reason, true));
+    const settlements = waiting.map(({ one, outcome }) =>
+      this.later(one.delivery, outcome.delayMs, outcome.reason, true),
+    );
     await this.settle(settlements);
     const ids = [...new Set(waiting.flatMap(({ outcome }) => outcome.ids))];
     const records = await this.open.spoke.fetch(this.mapping.object, ids, this.read(), this.options);
