@@ -6,14 +6,16 @@ import { UnreadableMessage } from './decode.js';
 const copyData = 0x64;
 const keepAlive = 0x6b;
 const headerBytes = 5;
+/** Its clocks count microseconds from 2000. */
+const postgresEpochMs = 946_684_800_000;
 /** CopyData header, then: type, start, end, clock. */
 export const rowOffset = headerBytes + 25;
 
 export interface FrameEvents {
   /** A frame that is not CopyData, header included. */
   other(frame: Buffer): void;
-  /** A keep-alive has arrived; it also stays in the queue, in its place. */
-  keepAlive(serverLsn: bigint, replyWanted: boolean): void;
+  /** A keep-alive has arrived; it also stays in the queue, in its place. `sentMs` is the server's wall clock, in Unix ms. */
+  keepAlive(serverLsn: bigint, sentMs: number, replyWanted: boolean): void;
 }
 
 export interface Chunk {
@@ -78,7 +80,8 @@ export class Frames {
       else {
         rows = true;
         if (bytes[at + headerBytes] === keepAlive) {
-          this.events.keepAlive(bytes.readBigUInt64BE(at + 6), bytes[at + 22] === 1);
+          const sentMs = postgresEpochMs + Number(bytes.readBigInt64BE(at + 14)) / 1000;
+          this.events.keepAlive(bytes.readBigUInt64BE(at + 6), sentMs, bytes[at + 22] === 1);
         }
       }
       at = end;
@@ -133,7 +136,7 @@ export function statusFrame(status: {
   frame.writeBigUInt64BE(status.received, 6);
   frame.writeBigUInt64BE(status.durable, 14);
   frame.writeBigUInt64BE(status.durable, 22);
-  frame.writeBigInt64BE(BigInt(Math.round(status.nowMs) - 946_684_800_000) * 1000n, 30);
+  frame.writeBigInt64BE(BigInt(Math.round(status.nowMs) - postgresEpochMs) * 1000n, 30);
   frame[38] = status.replyWanted ? 1 : 0;
   return frame;
 }

@@ -14,6 +14,7 @@ import { senderTimeoutText, startReplicationText } from '../store/slots.js';
 import { Decoder } from './decode.js';
 import { type FrameHead, Frames, readHead, rowOffset, statusFrame, terminateFrame } from './frames.js';
 import { sourceFailure } from './source-failure.js';
+import { Asks } from './stopping.js';
 
 export interface SlotOptions {
   /** Of the hub itself, never of a pooler. */
@@ -41,8 +42,8 @@ export async function openSlot(options: SlotOptions): Promise<ReplicationSource>
 const mebibyte = 1024 * 1024;
 /** An acknowledgement may wait this long for a later one: each status costs the walsender a wake-up. */
 const acknowledgeEveryMs = 100;
-/** A server that asks this often for an answer to the same position waits for us to end its shutdown (F27). */
-const shutdown = { asks: 3, withinMs: 500, answerEveryMs: 50 };
+/** A stopping server asks again upon each answer (F27): so often is enough. */
+const answerAgainMs = 50;
 /** Above this many arrivals a millisecond, wait one: fewer, larger reads cost a fraction of the CPU. */
 const arrivalsPerMsMax = 4;
 
@@ -93,7 +94,7 @@ class SlotStream implements ReplicationSource {
   private takePlanned = false;
   private paused = false;
   private arrivals = { sinceMs: 0, count: 0 };
-  private asked = { lsn: -1n, sinceMs: 0, count: 0 };
+  private asks = new Asks(60_000);
 
   constructor(private readonly options: SlotOptions) {
     this.clock = options.clock ?? systemClock;
@@ -104,7 +105,7 @@ class SlotStream implements ReplicationSource {
     this.lastHeardMs = this.clock.monotonic();
     this.frames = new Frames({
       other: (frame) => this.forward.forEach((listener) => listener(frame)),
-      keepAlive: (position, replyWanted) => this.keepAlive(position, replyWanted),
+      keepAlive: (position, sentMs, replyWanted) => this.keepAlive(position, sentMs, replyWanted),
     });
     this.service = new LogicalReplicationService(
       {
@@ -151,6 +152,7 @@ class SlotStream implements ReplicationSource {
   private async begin(client: Client): Promise<void> {
     const { rows } = await client.query<{ timeout_ms: string }>(senderTimeoutText);
     const timeoutMs = Number(rows[0]?.timeout_ms ?? 60_000);
+    this.asks = new Asks(timeoutMs);
     if (timeoutMs > 0) this.statusEveryMs = Math.min(this.statusEveryMs, Math.max(100, timeoutMs / 3));
     // The walsender writes values with its own session's settings.
     await client.query(textFormat);
@@ -216,21 +218,14 @@ class SlotStream implements ReplicationSource {
     this.take();
   }
 
-  private keepAlive(position: bigint, replyWanted: boolean): void {
+  private keepAlive(position: bigint, sentMs: number, replyWanted: boolean): void {
     if (position > this.received) this.received = position;
     if (!replyWanted) return;
-    const now = this.clock.monotonic();
-    if (this.asked.lsn !== position) this.asked = { lsn: position, sinceMs: now, count: 0 };
-    this.asked.count += 1;
-    if (this.asked.count === 1) return this.tell(false);
-    // Normally asked once in half a wal_sender_timeout. A stopping server asks again after each answer, for ever, until
-    // everything is acknowledged; what we hold will be sent again, so letting go loses nothing.
-    const askedForMs = now - this.asked.sinceMs;
-    if (askedForMs > 2 * shutdown.withinMs) this.asked = { lsn: position, sinceMs: now, count: 1 };
-    else if (this.asked.count >= shutdown.asks && askedForMs >= shutdown.withinMs) {
-      return this.fail(new Error('the server is shutting down'));
-    }
-    void this.clock.sleep(shutdown.answerEveryMs, this.stopped.signal).then(() => this.tell(false));
+    const verdict = this.asks.judge({ lsn: position, sentMs, arrivedMs: this.clock.monotonic() });
+    if (verdict === 'answer') return this.tell(false);
+    // What we hold will be sent again, so letting go loses nothing.
+    if (verdict === 'stopping') return this.fail(new Error('the server is shutting down'));
+    void this.clock.sleep(answerAgainMs, this.stopped.signal).then(() => this.tell(false));
   }
 
   // --- reading --------------------------------------------------------------------------------------------------

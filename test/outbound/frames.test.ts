@@ -23,7 +23,7 @@ const u64 = (n: bigint): Buffer => {
 const row = (at: bigint, message: Buffer): Buffer =>
   frame('d', Buffer.concat([Buffer.from('w'), u64(at), u64(at), u64(0n), message]));
 const keepAlive = (at: bigint, reply: boolean): Buffer =>
-  frame('d', Buffer.concat([Buffer.from('k'), u64(at), u64(0n), Buffer.from([reply ? 1 : 0])]));
+  frame('d', Buffer.concat([Buffer.from('k'), u64(at), u64(1_500_000n), Buffer.from([reply ? 1 : 0])]));
 const relation = Buffer.concat([
   Buffer.from('R'),
   u32(77),
@@ -56,7 +56,10 @@ function run(
   const other: string[] = [];
   const frames = new Frames({
     other: (found) => other.push(found.toString('latin1', 0, 1)),
-    keepAlive: (at, reply) => reply && asked.push(at),
+    keepAlive: (at, sentMs, reply) => {
+      expect(sentMs).toBe(Date.UTC(2000, 0, 1) + 1_500);
+      if (reply) asked.push(at);
+    },
   });
   const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
   let from = 0;
