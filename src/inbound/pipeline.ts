@@ -9,6 +9,7 @@ import { hubId, type EntityName, type ExternalId, type HubId, type ObjectName, t
 import type { RemoteRecord } from '../model/record.js';
 import { findCandidates, lockMatching, nextIds, readRows, type HubTable } from '../store/hub.js';
 import { countLive, linksByExternal, linksByHub } from '../store/links.js';
+import { inFlight } from '../store/deliveries.js';
 import { storeEvents } from '../store/inbox.js';
 import { park, parkedAttempts } from '../store/parked.js';
 import { sqlState, transaction, type Pool, type Tx } from '../store/pool.js';
@@ -22,6 +23,7 @@ import { addTally, emptyTally, type Decision, type Incoming, type Tally } from '
 import { keyText, match, matchKey, type Candidate } from './match.js';
 import { merge } from './merge.js';
 import { normalise } from './normalise.js';
+import { withoutUnchanged } from './unchanged.js';
 import { quarantine } from './quarantine.js';
 
 export interface InboundDeps {
@@ -249,9 +251,12 @@ async function processBatch(
   tx: Tx,
   round: Round,
   mapping: SpokeMapping,
-  records: readonly Incoming[],
+  shown: readonly Incoming[],
 ): Promise<Tally> {
   const { page, trace } = round;
+  const records = page.evidence === 'listing' ? await withoutUnchanged(tx, mapping, shown) : shown;
+  const unchanged = shown.length - records.length;
+  if (records.length === 0) return { ...emptyTally(), unchanged };
   const entity = must(deps.mapping.entities.get(mapping.entity), mapping.entity);
   const table = must(deps.tables.get(mapping.entity), mapping.entity);
   const context = await loadBatch(tx, mapping, entity, table, records);
@@ -271,7 +276,7 @@ async function processBatch(
   decided.push(...(await matchAll(deps, tx, context, stages, unlinked, nowMs)));
   const calm = await quarantine(tx, context, decided, nowMs);
   const decisions = round.approved ? calm : await holdMassDelete(deps, tx, context, calm, round.deletions);
-  const tally = emptyTally();
+  const tally = { ...emptyTally(), unchanged };
   // A row that others refer to cannot go: what the deleted record embedded goes first, on the same evidence.
   for (const [childMapping, gone] of await childrenOfGone(deps, tx, mapping, decisions)) {
     addTally(tally, await processBatch(deps, tx, { ...round, approved: true }, childMapping, dedupe(gone)));
@@ -307,6 +312,9 @@ async function matchAll(
     unlinked.map(({ incoming }) => incoming.record.externalId),
   );
   const candidates = await candidatesOf(tx, context, unlinked);
+  // A create of ours may be under way: until its outcome is known the record cannot be judged, any more than a linked one.
+  const named = candidates.flatMap((list) => list.map(({ hubId }) => hubId));
+  const busy = await inFlight(tx, feed, named);
   const ids = await nextIds(tx, table, unlinked.length);
   const decisions: Decision[] = [];
   const matched: { readonly one: Unlinked; readonly hubId: HubId }[] = [];
@@ -316,6 +324,11 @@ async function matchAll(
     const { externalId } = incoming.record;
     if (raced.has(externalId)) {
       decisions.push({ incoming, kind: 'refetch', delayMs: 0, why: 'raced' });
+      continue;
+    }
+    const [candidate] = candidates[i] ?? [];
+    if (incoming.belongsTo === undefined && candidate !== undefined && busy.has(candidate.hubId)) {
+      decisions.push({ incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' });
       continue;
     }
     const key = matchKey(entity, fields);

@@ -22,6 +22,8 @@ export type Outcome =
       readonly ids: readonly ExternalId[];
       readonly belongsHere: boolean;
       readonly reason: string;
+      /** Until it is tried again: none the first time, then more and more, or a record that inbound cannot take would be hammered. */
+      readonly delayMs: number;
     };
 
 export interface OutcomeRules {
@@ -42,7 +44,7 @@ export function outcomeOf(result: WriteResult, externalId: ExternalId | null, ru
     case 'stale':
       return externalId === null
         ? { kind: 'later', delayMs: rules.backoffMs, reason: 'stale', counts: true }
-        : { kind: 'observe', ids: [externalId], belongsHere: false, reason: 'stale' };
+        : observe([externalId], false, 'stale', rules);
     case 'rejected':
       return rejected(result, externalId, rules);
     default:
@@ -64,16 +66,23 @@ function rejected(
         ? parked
         : { kind: 'later', delayMs: rules.backoffMs, reason: result.code, counts: true };
     case 'gone':
-      return externalId === null ? parked : { kind: 'observe', ids: [externalId], belongsHere: false, reason: 'gone' };
+      return externalId === null || isLast(rules) ? parked : observe([externalId], false, 'gone', rules);
     case 'duplicate': {
       const [only, second] = result.existing ?? [];
-      return only !== undefined && second === undefined
-        ? { kind: 'observe', ids: [only], belongsHere: true, reason: 'duplicate' }
+      return only !== undefined && second === undefined && !isLast(rules)
+        ? observe([only], true, 'duplicate', rules)
         : parked;
     }
     default:
       return result.recovery satisfies never;
   }
+}
+
+const isLast = (rules: OutcomeRules): boolean => rules.attempt >= rules.attemptsMax;
+
+function observe(ids: readonly ExternalId[], belongsHere: boolean, reason: string, rules: OutcomeRules): Outcome {
+  const delayMs = rules.attempt <= 2 ? 0 : rules.backoffMs;
+  return { kind: 'observe', ids, belongsHere, reason, delayMs };
 }
 
 /** What reading a record back says about a write whose answer was lost. */

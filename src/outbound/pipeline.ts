@@ -317,7 +317,8 @@ class DeliveryBatch {
   /** Inbound was shown a record; then this is diffed again. If inbound cannot take it, ever more rarely, and in the end a person is asked. */
   private afterLooking(delivery: Claimed, reason: string): Settlement {
     if (delivery.attempt >= this.deps.limits.attemptsMax) {
-      const message = 'the spoke shows a record that must be taken in first, and it cannot be: see what is parked of it';
+      const message =
+        'the spoke shows a record that must be taken in first, and it cannot be: see what is parked of it';
       return { delivery, kind: 'park', code: reason, message, field: null };
     }
     return this.later(delivery, delivery.attempt <= 2 ? 0 : this.backoff(delivery), reason, true);

@@ -80,27 +80,8 @@ export async function settleAll(
     mine.filter((settlement): settlement is Of<K> => settlement.kind === kind);
 
   const applied = of('applied');
-  const saved = await saveLinks(
-    tx,
-    feed,
-    applied.map(({ link }) => link),
-    nowMs,
-  );
-  await saveChildren(tx, feed.spoke, applied, nowMs);
+  const saved = await saveLinksOf(tx, feed, { applied, removed: of('removed'), agreed: of('agreed') }, nowMs);
   const stolen = applied.filter(({ link }) => !saved.has(link.externalId));
-  await buryLinks(
-    tx,
-    feed,
-    of('removed').map(({ externalId }) => externalId),
-    nowMs,
-    of('removed').map((one) => one.version),
-  );
-  await agreeLinks(
-    tx,
-    feed,
-    of('agreed').map(({ agreement }) => agreement),
-    nowMs,
-  );
   await releaseWaiting(
     tx,
     feed.spoke,
@@ -135,6 +116,29 @@ export async function settleAll(
     ...applied.filter(({ again }) => again).map(({ delivery }): Release => again(delivery.hubId)),
   ]);
   return { lost: settlements.length - mine.length };
+}
+
+/** Links, children's links, tombstones, agreements. Returns the external ids that are linked as meant. */
+async function saveLinksOf(
+  tx: Tx,
+  feed: { readonly spoke: SpokeMapping['spoke']; readonly entity: EntityName },
+  settled: {
+    readonly applied: readonly Of<'applied'>[];
+    readonly removed: readonly Of<'removed'>[];
+    readonly agreed: readonly Of<'agreed'>[];
+  },
+  nowMs: number,
+): Promise<ReadonlySet<string>> {
+  const { applied, removed, agreed } = settled;
+  const links = applied.map(({ link }) => link);
+  const saved = await saveLinks(tx, feed, links, nowMs);
+  await saveChildren(tx, feed.spoke, applied, nowMs);
+  const ids = removed.map(({ externalId }) => externalId);
+  const versions = removed.map((one) => one.version);
+  await buryLinks(tx, feed, ids, nowMs, versions);
+  const agreements = agreed.map(({ agreement }) => agreement);
+  await agreeLinks(tx, feed, agreements, nowMs);
+  return saved;
 }
 
 /** The record that we meant to link belongs to another hub record already: a person must say which it is. */

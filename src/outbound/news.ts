@@ -1,0 +1,59 @@
+// Has a record changed at the spoke since it was last taken account of? Asked before writes that carry no condition, in one read a batch.
+// Decides nothing: what has changed is inbound's to look at.
+import type { CallOptions, Fields, Spoke } from '../connectors/connector.js';
+import type { SpokeMapping } from '../mapping/mapping.js';
+import { sameRemote } from '../mapping/values.js';
+import type { ExternalId, HubId } from '../model/ids.js';
+import { imageOf, type Link } from '../model/link.js';
+import type { RemoteRecord } from '../model/record.js';
+import type { Claimed } from '../store/deliveries.js';
+import type { ClaimContext } from './claimed.js';
+import type { Outgoing } from './deliver.js';
+
+/** The remote will apply it whatever it holds by then. */
+export function isBlind({ intent, expect }: Outgoing): boolean {
+  return (intent.op === 'update' || intent.op === 'delete') && expect === null && intent.externalId !== null;
+}
+
+/** Records that show something new, by hub id. */
+export async function findNews(
+  spoke: Spoke,
+  mapping: SpokeMapping,
+  read: Fields,
+  context: Pick<ClaimContext, 'links'>,
+  writes: readonly { readonly delivery: Claimed; readonly outgoing: Outgoing }[],
+  options: CallOptions,
+): Promise<ReadonlyMap<HubId, RemoteRecord>> {
+  const found = new Map<HubId, RemoteRecord>();
+  // Nothing comes in from there: there is nothing to lose.
+  if (mapping.direction === 'out') return found;
+  const { fetchBatch } = spoke.capabilities;
+  for (let from = 0; from < writes.length; from += fetchBatch) {
+    const slice = writes.slice(from, from + fetchBatch);
+    const ids = slice.map(({ outgoing }) => outgoing.intent.externalId as ExternalId);
+    const records = await spoke.fetch(mapping.object, ids, read, options);
+    const byId = new Map(records.map((record) => [record.externalId, record]));
+    for (const [i, { delivery }] of slice.entries()) {
+      const record = byId.get(ids[i] as ExternalId);
+      const link = context.links.get(delivery.hubId);
+      if (record === undefined || record.deleted || link === undefined) continue;
+      if (isNews(mapping, link, record, delivery.observed)) found.set(delivery.hubId, record);
+    }
+  }
+  return found;
+}
+
+function isNews(mapping: SpokeMapping, link: Link, record: RemoteRecord, observed: Claimed['observed']): boolean {
+  if (record.version !== '' && record.version <= link.version) return false;
+  return mapping.fields.some((field) => {
+    const { name } = field.field;
+    const base = link.base[name];
+    if (field.direction === 'out' || field.fromParent || field.reads.length === 0 || base === undefined) return false;
+    const values = field.reads.map((path) => record.fields[path]);
+    if (values.some((value) => value === undefined)) return false;
+    const image = imageOf(values.map((value) => value ?? null));
+    const seen = observed?.[name];
+    // What a repair has seen already is about to be written over on purpose.
+    return !sameRemote(image, base.remote) && (seen === undefined || !sameRemote(image, seen));
+  });
+}
