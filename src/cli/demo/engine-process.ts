@@ -54,12 +54,7 @@ export class EngineProcess {
     waiting.abort();
     if (started) return;
     await this.stop();
-    const lines = (await readFile(this.logFile, 'utf8').catch(() => '')).trim().split('\n').slice(-shownLines);
-    throw new Halt({
-      code: 'demo_engine_failed',
-      message: `the engine did not start:\n${[...lines, text.trim()].join('\n')}`,
-      hint: `read ${this.logFile}, or delete ${this.folder} and start over`,
-    });
+    throw await this.failure(text);
   }
 
   /** No warning, no clean-up: what a power cut does. */
@@ -82,6 +77,22 @@ export class EngineProcess {
     await Promise.race([this.ended, this.clock.sleep(endMsMax, waiting.signal)]);
     waiting.abort();
     await this.kill();
+  }
+
+  /** What the engine itself said is the best explanation; else the end of its log. */
+  private async failure(output: string): Promise<Halt> {
+    const code = 'demo_engine_failed';
+    const said = /^\{"error":.*\}$/m.exec(output)?.[0];
+    if (said !== undefined) {
+      const { error } = JSON.parse(said) as { error: { message: string; hint: string | null } };
+      return new Halt({ code, message: `the engine did not start: ${error.message}`, hint: error.hint ?? undefined });
+    }
+    const lines = (await readFile(this.logFile, 'utf8').catch(() => '')).trim().split('\n').slice(-shownLines);
+    return new Halt({
+      code,
+      message: `the engine did not start:\n${lines.join('\n')}`,
+      hint: `read ${this.logFile}, or delete ${this.folder} and start over`,
+    });
   }
 
   private get logFile(): string {

@@ -6,8 +6,8 @@ import { chooseCustomers, chooseProducts, type ChosenCustomer, type ChosenProduc
 
 /** Rounds of edits: at least so many, and more until every fault has struck on both sides. */
 const roundsMin = 20;
-const roundsMax = 120;
-const roundMs = 100;
+const msMax = 25_000;
+const roundMs = 150;
 
 interface Routes {
   readonly all: string;
@@ -21,16 +21,20 @@ const salesforceRoutes: Routes = {
 };
 const shopifyRoutes: Routes = { all: '^(query|mutation) ', writes: '^mutation ' };
 
-/** Each strikes a few times and is used up. One throttle for Salesforce: it means ten seconds of silence. */
-function rules(routes: Routes, throttles: number, round: number): readonly FaultRule[] {
+/** Each strikes a few times and is used up. */
+function rules(routes: Routes, round: number): readonly FaultRule[] {
   const kinds: readonly (Omit<FaultRule, 'id'> & { readonly name: string })[] = [
-    { name: 'lost response', kind: 'lost-response', times: 3, route: routes.writes, probability: 0.5 },
-    { name: 'cut body', kind: 'cut-body', times: 3, route: routes.writes, probability: 0.5 },
+    { name: 'lost response', kind: 'lost-response', times: 2, route: routes.writes, probability: 0.6 },
+    { name: 'cut body', kind: 'cut-body', times: 2, route: routes.writes, probability: 0.6 },
     { name: '503', kind: 'status', status: 503, times: 3, route: routes.all, probability: 0.25 },
     { name: '429', kind: 'status', status: 429, retryAfter: 1, times: 2, route: routes.all, probability: 0.25 },
-    { name: 'throttled', kind: 'throttle', times: throttles, route: routes.all, probability: 0.15 },
   ];
   return kinds.map(({ name, ...rule }, at) => ({ ...rule, id: name, seed: round * 10 + at + 1 }));
+}
+
+/** The API's own way of saying "too fast". Comes last: Salesforce means ten seconds of silence by it. */
+function throttle(routes: Routes, times: number): FaultRule {
+  return { id: 'throttled', kind: 'throttle', times, route: routes.all };
 }
 
 export const faults: Step = {
@@ -39,10 +43,14 @@ export const faults: Step = {
   async run(tour) {
     const { salesforce, shopify, clock } = tour.world;
     const started = clock.monotonic();
-    salesforce.faults.put(...rules(salesforceRoutes, 1, tour.round));
-    shopify.faults.put(...rules(shopifyRoutes, 3, tour.round));
+    salesforce.faults.put(...rules(salesforceRoutes, tour.round));
+    shopify.faults.put(...rules(shopifyRoutes, tour.round));
     try {
-      const made = await editEverywhere(tour, () => allStruck(salesforce.faults) && allStruck(shopify.faults));
+      const made = await editEverywhere(tour, () => {
+        const crm = struckOrThrottled(salesforce.faults, throttle(salesforceRoutes, 1));
+        const shop = struckOrThrottled(shopify.faults, throttle(shopifyRoutes, 3));
+        return crm && shop;
+      });
       tour.act('edits', made);
       tour.act('faults', `Salesforce: ${struck(salesforce.faults)}`);
       tour.act('', `Shopify: ${struck(shopify.faults)}`);
@@ -56,6 +64,14 @@ export const faults: Step = {
     return clock.monotonic() - started;
   },
 };
+
+/** True when all have struck; the throttle is armed once the others have. */
+function struckOrThrottled(from: Faults, last: FaultRule): boolean {
+  if (!allStruck(from)) return false;
+  if (from.list().some(({ id }) => id === last.id)) return true;
+  from.put(last);
+  return false;
+}
 
 function allStruck(from: Faults): boolean {
   return from.list().every((rule) => rule.struck > 0);
@@ -72,10 +88,12 @@ function struck(from: Faults): string {
 async function editEverywhere(tour: Tour, enough: () => boolean): Promise<string> {
   const customers = await chooseCustomers(tour, 150, 80);
   const products = await chooseProducts(tour, 200, 80);
+  const { clock } = tour.world;
+  const until = clock.monotonic() + msMax;
   let round = 0;
-  for (; round < roundsMax && (round < roundsMin || !enough()); round += 1) {
+  for (; (round < roundsMin || !enough()) && clock.monotonic() < until; round += 1) {
     await editOnce(tour, round, customers, products);
-    await tour.world.clock.sleep(roundMs, tour.signal);
+    await clock.sleep(roundMs, tour.signal);
     tour.signal.throwIfAborted();
   }
   return `${round} prices and ${round} new customers in SQL, ${round} contacts in Salesforce, ${round} customers and ${Math.ceil(round / 4)} orders in Shopify`;
