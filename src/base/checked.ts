@@ -63,14 +63,34 @@ function bestBranch(branches: readonly (readonly Issue[])[], given: unknown): re
 function plain(issue: Issue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return /undefined/.test(issue.message) ? `missing (expected ${issue.expected})` : `expected ${issue.expected}`;
+      return `${/undefined/.test(issue.message) ? 'missing: ' : ''}expected ${kind[issue.expected] ?? issue.expected}`;
     case 'invalid_value':
       return `expected ${issue.values.length === 1 ? '' : 'one of '}${issue.values.map(String).join(', ')}`;
+    case 'too_big':
+      return `expected at most ${issue.maximum}${countOf(issue.origin)}`;
+    case 'too_small':
+      return `expected at least ${issue.minimum}${countOf(issue.origin)}`;
     case 'invalid_union':
       return 'not one of the forms that are allowed here';
     default:
       return issue.message.replace(/^Invalid input: /, '');
   }
+}
+
+/** Types in the words of whoever writes YAML. */
+const kind: Readonly<Record<string, string>> = {
+  record: 'names, each with its own keys below it',
+  object: 'keys below it',
+  array: 'a list',
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
+
+function countOf(origin: string): string {
+  if (origin === 'string') return ' characters';
+  return origin === 'array' || origin === 'set' || origin === 'object' ? ' entries' : '';
 }
 
 function inside(path: YamlPath): string {

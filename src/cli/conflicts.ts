@@ -5,7 +5,7 @@ import { ConfigError, type ExitCode } from '../base/errors.js';
 import type { EntityName } from '../model/ids.js';
 import type { HubTable } from '../store/hub.js';
 import type { ListedConflict } from '../store/conflict-list.js';
-import { examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { wholeNumber } from './parked.js';
 import { renderTable, type Paint } from './render.js';
@@ -17,13 +17,15 @@ export interface ConflictOptions extends Common {
 }
 
 export async function execute(options: ConflictOptions, io: Io): Promise<ExitCode> {
-  const [{ loadProject }, { withMigratedHub }, { listConflicts }] = await Promise.all([
+  const [{ loadProject }, { refuseUnknownSpoke, withMigratedHub }, { listConflicts }] = await Promise.all([
     import('./project.js'),
     import('./hub.js'),
     import('../store/conflict-list.js'),
   ]);
   const { config } = await loadProject(options, io);
-  return withMigratedHub<ExitCode>(config, io, 'conflicts', async ({ pool }) => {
+  return withMigratedHub<ExitCode>(config, io, 'conflicts', async (hub) => {
+    await refuseUnknownSpoke(config, hub, options.spoke);
+    const { pool } = hub;
     const filter = { spoke: options.spoke, openOnly: options.open === true, limit: options.limit };
     const conflicts = await listConflicts(pool, filter);
     print(io, options, { conflicts }, (paint, width) => listText(conflicts, paint, width));
@@ -62,8 +64,7 @@ export async function resolveOne(
     const tables = new Map<EntityName, HubTable>();
     for (const [name, entity] of mappings.mapping.entities) tables.set(name, await openHubTable(pool, entity));
     const decision = choice === 'value' ? { kind: choice, value: options.value ?? null } : { kind: choice };
-    const by = io.env['USER'] ?? 'a person';
-    const conflict = await resolveConflict({ pool, clock: io.clock, tables }, id, decision, by);
+    const conflict = await resolveConflict({ pool, clock: io.clock, tables }, id, decision, actor());
     const { entity, hubId, field, spoke } = conflict;
     print(
       io,

@@ -1,12 +1,15 @@
 // Owns opening the hub for a command: the embedded one or the configured one, checked before anything is asked of it.
 import { ConfigError } from '../base/errors.js';
 import type { Config } from '../config/config.js';
+import { spokeName } from '../model/ids.js';
 import { openEmbedded } from '../store/embedded.js';
 import { pendingMigrations } from '../store/migrate.js';
 import { openPool, type Pool } from '../store/pool.js';
 import { preflight, type HubFacts } from '../store/preflight.js';
+import { loadSpokes } from '../store/spokes.js';
 import type { Io } from './io.js';
 import { migrationsFolder } from './package-files.js';
+import { unknownSpoke } from './project.js';
 
 export interface OpenHub {
   /** May hold a password: never printed. */
@@ -67,6 +70,13 @@ export function withMigratedHub<T>(
     await refuseUnmigrated(hub);
     return body(hub);
   });
+}
+
+/** A name that neither the configuration nor the hub knows is a slip, not an empty list. */
+export async function refuseUnknownSpoke(config: Config, { pool }: OpenHub, spoke: string | undefined): Promise<void> {
+  if (spoke === undefined || config.spokes.has(spokeName(spoke))) return;
+  if ((await loadSpokes(pool)).some(({ name }) => name === spoke)) return;
+  throw unknownSpoke(config, spoke);
 }
 
 export async function refuseUnmigrated(hub: OpenHub): Promise<void> {

@@ -17,13 +17,15 @@ export interface ReplayOptions extends Common {
 }
 
 export async function list(options: ParkedOptions, io: Io): Promise<ExitCode> {
-  const [{ loadProject }, { withMigratedHub }, { listParked }] = await Promise.all([
+  const [{ loadProject }, { refuseUnknownSpoke, withMigratedHub }, { listParked }] = await Promise.all([
     import('./project.js'),
     import('./hub.js'),
     import('../store/parked.js'),
   ]);
   const { config } = await loadProject(options, io);
-  return withMigratedHub<ExitCode>(config, io, 'parked', async ({ pool }) => {
+  return withMigratedHub<ExitCode>(config, io, 'parked', async (hub) => {
+    await refuseUnknownSpoke(config, hub, options.spoke);
+    const { pool } = hub;
     const parked = await listParked(pool, { spoke: options.spoke, limit: options.limit });
     print(io, options, { parked: parked.map(shown) }, (paint, width) => listText(parked, paint, width));
     return 0;
@@ -35,13 +37,15 @@ export async function replayParked(ids: readonly string[], options: ReplayOption
     const hint = 'Give ids from `truespoke parked list`, or --spoke <name>, or --all.';
     throw new ConfigError({ code: 'nothing_named', message: 'replay what?', hint });
   }
-  const [{ loadProject }, { withMigratedHub }, { orderReplay }] = await Promise.all([
+  const [{ loadProject }, { refuseUnknownSpoke, withMigratedHub }, { orderReplay }] = await Promise.all([
     import('./project.js'),
     import('./hub.js'),
     import('../engine/orders.js'),
   ]);
   const { config, mappings } = await loadProject(options, io);
-  return withMigratedHub<ExitCode>(config, io, 'replay', async ({ pool }) => {
+  return withMigratedHub<ExitCode>(config, io, 'replay', async (hub) => {
+    await refuseUnknownSpoke(config, hub, options.spoke);
+    const { pool } = hub;
     const request = { spoke: options.spoke, ids: ids.length === 0 ? undefined : ids };
     const deps = { pool, clock: io.clock, mapping: mappings.mapping, actor: actor() };
     const { replayed, left } = await orderReplay(deps, request);

@@ -1,6 +1,7 @@
 // Owns reading a project: truespoke.yaml, the environment and every mapping, with all problems of all files at once.
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { ConfigError, Problems, type Problem } from '../base/errors.js';
+import { nearest } from '../base/suggest.js';
 import type { Config } from '../config/config.js';
 import { loadConfig } from '../config/load.js';
 import { connectors } from '../connectors/registry.js';
@@ -21,12 +22,15 @@ const parsers = new Map(
 export async function loadProject(options: Common, io: Io): Promise<Project> {
   const path = resolve(io.cwd, options.config);
   const problems: Problem[] = [];
-  const config = await gather(loadConfig(path, io.env, { connectors: parsers }), problems);
+  const config = await gather(
+    loadConfig(path, io.env, { connectors: parsers, shown: relative(io.cwd, path) }),
+    problems,
+  );
   if (config !== null) io.hide?.(config.secrets);
   // Without a sound configuration the mappings are looked for where they stand by default, so that one run tells everything.
   const folder = config?.mappings ?? join(dirname(path), 'mappings');
   const names = config === null ? {} : { spokes: [...config.spokes.keys()] };
-  const mappings = await gather(loadMapping(folder, names), problems);
+  const mappings = await gather(loadMapping(folder, { ...names, shownFrom: io.cwd }), problems);
   if (config === null || mappings === null) throw new Problems(problems);
   return { config, mappings };
 }
@@ -42,6 +46,8 @@ async function gather<T>(work: Promise<T>, problems: Problem[]): Promise<T | nul
 }
 
 export function unknownSpoke(config: Config, spoke: string): ConfigError {
-  const hint = `truespoke.yaml names: ${[...config.spokes.keys()].join(', ')}`;
+  const names = [...config.spokes.keys()];
+  const near = nearest(spoke, names);
+  const hint = `${near === null ? '' : `Did you mean ${near}? `}truespoke.yaml names: ${names.join(', ')}`;
   return new ConfigError({ code: 'unknown_spoke', message: `there is no spoke '${spoke}'`, hint });
 }

@@ -17,6 +17,8 @@ import { configSchema, connectorOptions, type RawConfig } from './schema.js';
 export interface LoadOptions {
   /** With it, each spoke's own keys are parsed too, and an unknown connector is refused. */
   readonly connectors?: ReadonlyMap<string, Pick<Connector<unknown>, 'parseConfig'>> | undefined;
+  /** How messages name the file; left out: its name without the folder. */
+  readonly shown?: string | undefined;
 }
 
 const secretBytesMax = 65_536;
@@ -25,7 +27,8 @@ const secretBytesMax = 65_536;
 export async function loadConfig(path: string, environment: Environment, options: LoadOptions = {}): Promise<Config> {
   const file = resolve(path);
   const folder = dirname(file);
-  const source = readYaml(await readConfigText(file, path), basename(file));
+  const shown = options.shown ?? basename(file);
+  const source = readYaml(await readConfigText(file, options.shown ?? path), shown);
   if (source.problems.length > 0) throw new Problems(source.problems);
   const resolved = await resolveReferences(source, { ...(await readDotEnv(folder)), ...environment }, (name) =>
     readSecret(folder, name),

@@ -6,6 +6,7 @@ import { must } from '../base/assert.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import { formatLsn, zeroLsn } from '../model/lsn.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
+import { audit } from '../store/audit.js';
 import { closeConflict, lockConflict, type OpenConflict } from '../store/conflicts.js';
 import { lane, markDirty } from '../store/deliveries.js';
 import { markOrigin, readRows, updateRows, type HubTable } from '../store/hub.js';
@@ -46,7 +47,12 @@ export async function resolveConflict(
     if (choice.kind === 'spoke') await agree(tx, deps.clock, conflict);
     // The spoke still shows its own value: the delivery compares with that, whatever the base says.
     else await push(tx, deps.clock, conflict);
-    await closeConflict(tx, id, choice.kind === 'spoke' ? 'spoke' : 'hub', by, deps.clock.now());
+    const atMs = deps.clock.now();
+    await closeConflict(tx, id, choice.kind === 'spoke' ? 'spoke' : 'hub', by, atMs);
+    const { entity, hubId, field, spoke } = conflict;
+    // The choice, not the value: the audit holds no record's values.
+    const detail = { id, entity, hubId, field, spoke, choice: choice.kind };
+    await audit(tx, { actor: by, action: 'conflict.resolve', detail }, atMs);
     return conflict;
   });
 }

@@ -24,9 +24,14 @@ export interface MappingText {
 
 const filesMax = 500;
 
+export interface LoadOptions extends CompileOptions {
+  /** Absolute; messages name the files as seen from here. Left out: from the folder that the process is in. */
+  readonly shownFrom?: string | undefined;
+}
+
 /** Reads `*.yaml` and `*.yml` of the folder. Throws Problems. */
-export async function loadMapping(folder: string, options: CompileOptions = {}): Promise<LoadedMapping> {
-  return parseMapping(await readFolder(folder), options);
+export async function loadMapping(folder: string, options: LoadOptions = {}): Promise<LoadedMapping> {
+  return parseMapping(await readFolder(folder, options.shownFrom ?? process.cwd()), options);
 }
 
 /** The same without I/O: for checks of an edit before it is saved, and for tests. Throws Problems. */
@@ -49,8 +54,8 @@ export function parseMapping(texts: readonly MappingText[], options: CompileOpti
   return { mapping: compiled.mapping, place: (entity, path) => byEntity.get(entity)?.place(path) ?? null };
 }
 
-async function readFolder(folder: string): Promise<readonly MappingText[]> {
-  const shown = relative(process.cwd(), folder) || '.';
+async function readFolder(folder: string, from: string): Promise<readonly MappingText[]> {
+  const shown = relative(from, folder) || '.';
   const fail = (message: string, hint: string): Problems =>
     new Problems([{ file: shown, message, hint }], 'invalid_mapping');
   let names: string[];

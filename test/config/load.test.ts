@@ -187,7 +187,7 @@ describe('what is refused', () => {
     expect(await told(`${minimal}log: { level: loud }\n`)).toMatch(/expected one of trace/);
     expect(await told('spokes: {}\n')).toMatch(/name at least one spoke/);
     expect(await told('spokes: { Crm: { connector: memory } }\n')).toMatch(/lower-case letters/);
-    expect(await told('')).toMatch(/expected object/);
+    expect(await told('')).toMatch(/expected keys below it/);
   });
 
   test('F124–F126 hostile YAML never reaches the engine', async () => {

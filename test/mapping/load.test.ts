@@ -84,7 +84,7 @@ describe('YAML that is refused', () => {
       expect.stringMatching(/^4:3 this key stands twice/),
     ]);
     expect(told('entity: person\n\tfields: {}')[0]).toMatch(/^2:\d+ a tab is used/);
-    expect(told('')[0]).toMatch(/expected object/);
+    expect(told('')[0]).toMatch(/expected keys below it/);
   });
 
   test('F125 an alias bomb is refused in less than a second', () => {
@@ -131,7 +131,7 @@ describe('shape', () => {
       /did you mean 'trim'/,
     );
     expect(told(good.replace('entity: person', 'entity: 7'))).toEqual([
-      expect.stringMatching(/^1:9 'entity': expected string/),
+      expect.stringMatching(/^1:9 'entity': expected a text/),
     ]);
     expect(told(good.replace('entity: person\n', '')).join()).toMatch(/'entity': missing/);
     expect(told(good.replace('object: Contact, ', '')).join()).toMatch(/'spokes.crm.object': missing/);
