@@ -6,8 +6,10 @@ import { cpus, loadavg, totalmem } from 'node:os';
 export interface Sample {
   readonly units: number;
   readonly seconds: number;
-  /** CPU of this process, user and system, where the row measures it. */
+  /** CPU of this process, user and system. */
   readonly cpuSeconds: number;
+  /** CPU of all Postgres processes of the run; NaN where the system does not tell. */
+  readonly serverCpuSeconds: number;
 }
 
 export interface Side {
@@ -36,6 +38,8 @@ export interface Figure {
   readonly reference: { readonly name: string; readonly series: Series } | null;
   /** ours / reference, a value a round. */
   readonly ratio: Series | null;
+  /** CPU of both sides of the socket for one unit, ours / reference: steadier than time on a machine that does other things too. */
+  readonly cpuRatio?: Series;
   readonly goal: Goal | null;
   readonly note?: string;
 }
@@ -51,6 +55,8 @@ export interface Row {
 export interface Bench {
   /** Superuser URL of the cluster of this run, without a database. */
   readonly cluster: string;
+  /** CPU seconds that the cluster's processes have used so far. */
+  serverCpuSeconds(): number;
   /** A smoke run: small, few rounds; its figures mean nothing. */
   readonly quick: boolean;
   readonly rounds: number;
@@ -73,13 +79,14 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-export async function timed(work: () => Promise<number>): Promise<Sample> {
+export async function timed(bench: Bench, work: () => Promise<number>): Promise<Sample> {
+  const server = bench.serverCpuSeconds();
   const cpu = process.cpuUsage();
   const from = performance.now();
   const units = await work();
   const seconds = (performance.now() - from) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  return { units, seconds, cpuSeconds: (user + system) / 1e6 };
+  return { units, seconds, cpuSeconds: (user + system) / 1e6, serverCpuSeconds: bench.serverCpuSeconds() - server };
 }
 
 /** `before` makes a round's input, the same for every side, and is not timed. */
@@ -93,10 +100,11 @@ export async function interleave<Name extends string>(
   for (let round = 0; round < bench.rounds; round += 1) {
     await hooks.before?.(round);
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      const sample = await timed(() => sides[name](round));
+      const sample = await timed(bench, () => sides[name](round));
       samples[name].push(sample);
       const rate = Math.round(sample.units / sample.seconds).toLocaleString('en');
-      bench.say(`  round ${round + 1} ${name}: ${rate}/s, client CPU ${cpuMicros(sample).toFixed(1)} µs each`);
+      const cpu = `CPU µs each: ${cpuMicros(sample).toFixed(1)} here, ${serverCpuMicros(sample).toFixed(1)} Postgres`;
+      bench.say(`  round ${round + 1} ${name}: ${rate}/s, ${cpu}`);
     }
     await hooks.after?.(round);
   }
@@ -104,6 +112,9 @@ export async function interleave<Name extends string>(
 }
 
 export const ratePerSecond = (sample: Sample): number => sample.units / sample.seconds;
+/** Both sides of the socket: what is left when other programs take the cores away. */
+export const allCpuMicros = (sample: Sample): number => cpuMicros(sample) + serverCpuMicros(sample);
+export const serverCpuMicros = (sample: Sample): number => (sample.serverCpuSeconds * 1e6) / sample.units;
 export const cpuMicros = (sample: Sample): number => (sample.cpuSeconds * 1e6) / sample.units;
 
 /** A figure of two sides that ran in the same rounds. */
@@ -117,6 +128,7 @@ export function compare(
   const { against, ...rest } = figure;
   return {
     ...rest,
+    cpuRatio: series(ours.map((sample, i) => allCpuMicros(sample) / allCpuMicros(reference[i] ?? sample))),
     ours: series(mine),
     reference: { name: against, series: series(theirs) },
     ratio: series(mine.map((value, i) => value / (theirs[i] ?? Number.NaN))),

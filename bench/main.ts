@@ -57,7 +57,7 @@ async function main(): Promise<number> {
     for (const row of chosen) {
       say(`\n${row.number}. ${row.title}`);
       const size = (full: number, small: number): number => (quick ? small : Math.max(1, Math.round(full * scale)));
-      const bench: Bench = { cluster: cluster.url, quick, rounds, size, say };
+      const bench: Bench = { cluster: cluster.url, serverCpuSeconds: cluster.cpuSeconds, quick, rounds, size, say };
       const from = performance.now();
       const figures = await row.run(bench);
       say(`   took ${((performance.now() - from) / 1000).toFixed(1)} s`);

@@ -34,10 +34,11 @@ export function table(row: Row, figures: readonly Figure[], quick: boolean): str
 }
 
 function line(figure: Figure, quick: boolean): string {
-  const { what, unit, ours, reference, ratio, goal, note } = figure;
+  const { what, unit, ours, reference, ratio, cpuRatio, goal, note } = figure;
   const parts = [`   ${what}: ${spread(ours)} ${unit}`];
   if (reference !== null) parts.push(`${reference.name}: ${spread(reference.series)}`);
   if (ratio !== null) parts.push(`ratio ${spread(ratio)}`);
+  if (cpuRatio !== undefined) parts.push(`CPU × ${spread(cpuRatio)}`);
   if (goal !== null) parts.push(`goal ${goalText(goal)}${quick ? '' : holds(figure) === true ? ' holds' : ' MISSED'}`);
   return `${parts.join(' | ')}${note === undefined ? '' : `\n      ${note}`}\n`;
 }

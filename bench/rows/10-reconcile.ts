@@ -63,12 +63,12 @@ async function drifted(bench: Bench, hub: BenchHub, records: number): Promise<re
   const ratios: number[] = [];
   for (let round = 0; round < bench.rounds; round += 1) {
     await hub.sql('truncate truespoke.delivery');
-    const clean = await timed(async () => (await sweepOne(hub, 'left', round * changed), records));
+    const clean = await timed(bench, async () => (await sweepOne(hub, 'left', round * changed), records));
     await hub.sql(
       `update hub.contact set city = 'Elsewhere ' || $1 where rank in (select g from generate_series($2::int, $3::int) g)`,
       [String(round), round * changed + 1, (round + 1) * changed],
     );
-    const found = await timed(async () => (await sweepOne(hub, 'left', (round + 1) * changed), records));
+    const found = await timed(bench, async () => (await sweepOne(hub, 'left', (round + 1) * changed), records));
     ratios.push(found.seconds / clean.seconds);
   }
   const goal = { bound: 'at most', value: 1.5 } as const;

@@ -1,0 +1,33 @@
+// Owns the cheap look at links: what each spoke last showed, without locks and without the hub's half. For telling apart what is
+// unchanged before anything is locked; whoever means to write reads the links again under their locks.
+import type { EntityName, ExternalId, FieldName, SpokeName, Version } from '../model/ids.js';
+import type { RemoteValue } from '../model/record.js';
+import type { Queryable } from './pool.js';
+
+export interface LinkImage {
+  readonly version: Version;
+  /** Field → what the spoke showed when both sides last agreed. */
+  readonly remote: Readonly<Record<FieldName, RemoteValue>>;
+}
+
+/** Live links by external id, those left out that have a write of ours under way. */
+export async function settledImages(
+  db: Queryable,
+  feed: { readonly spoke: SpokeName; readonly entity: EntityName },
+  ids: readonly ExternalId[],
+): Promise<Map<ExternalId, LinkImage>> {
+  const { rows } = await db.query({
+    name: 'link_images',
+    text: `select l.external_id, l.version, l.base_remote from truespoke.link l
+      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[]) and l.state = 'live'
+        and not exists (select 1 from truespoke.delivery d
+                         where d.spoke = $1 and d.entity = $2 and d.hub_id = l.hub_id and d.state in ('sent', 'unknown'))`,
+    values: [feed.spoke, feed.entity, ids],
+  });
+  return new Map(
+    rows.map((row) => [
+      row['external_id'] as ExternalId,
+      { version: row['version'] as Version, remote: JSON.parse(row['base_remote'] ?? '{}') as LinkImage['remote'] },
+    ]),
+  );
+}
