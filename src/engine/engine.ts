@@ -20,7 +20,7 @@ import { dropJournalBefore } from '../store/journals.js';
 import { migrate } from '../store/migrate.js';
 import { expireWaiting } from '../store/parked.js';
 import { isConnectionLoss, openPool, transaction, type Pool } from '../store/pool.js';
-import { ensureFullIdentity } from '../store/resync.js';
+import { ensureFullIdentity, freeReturned } from '../store/resync.js';
 import { registerSpoke } from '../store/spokes.js';
 import { refreshStatistics } from '../store/statistics.js';
 import { openWorker, type WorkerSession } from '../store/workers.js';
@@ -240,6 +240,7 @@ class RunningEngine implements Engine {
       await clock.sleep(1_000, signal);
       const taken = await recoverLeases(this.pool, clock.now());
       if (taken > 0) log.warn({ deliveries: taken }, 'leases taken back');
+      for (const table of this.tables.values()) await freeReturned(this.pool, table);
       await refreshStatistics(this.pool);
       if (round % 60 !== 0) continue;
       await expireWaiting(this.pool, clock.now());

@@ -15,6 +15,7 @@ import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed
 import type { Intent } from '../model/intent.js';
 import type { HubTable } from '../store/hub.js';
 import { linksByExternal } from '../store/links.js';
+import { hasOpenTruncate } from '../store/reviews.js';
 import { transaction, type Pool } from '../store/pool.js';
 import { childLinks, withChildren } from './children.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
@@ -162,7 +163,12 @@ class DeliveryBatch {
     const settlements: Settlement[] = [];
     const sendable: Sendable[] = [];
     const conditional = this.isConditional(planned);
+    const emptied = await this.emptied(context, planned);
     for (const one of planned) {
+      if (emptied && isRemovalOfRow(context, one)) {
+        settlements.push(this.held(one.delivery));
+        continue;
+      }
       const outgoing = this.outgoing(context, one, conditional);
       if (outgoing === null) settlements.push(this.settleQuietly(context, one));
       else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
@@ -248,6 +254,17 @@ class DeliveryBatch {
       default:
         return { delivery, kind: 'done' };
     }
+  }
+
+  /** F51: while nobody has decided about a TRUNCATE, a row that is gone is no reason to delete anything. */
+  private async emptied(context: ClaimContext, planned: readonly Planned[]): Promise<boolean> {
+    if (!planned.some((one) => isRemovalOfRow(context, one))) return false;
+    return hasOpenTruncate(this.deps.pool, this.mapping.entity);
+  }
+
+  private held(delivery: Claimed): Settlement {
+    const release = { state: 'held', notBeforeMs: null, reason: 'truncate', waitsFor: null, counts: false } as const;
+    return { delivery, kind: 'release', release };
   }
 
   private later(
@@ -576,6 +593,10 @@ class DeliveryBatch {
         return verdict satisfies never;
     }
   }
+}
+
+function isRemovalOfRow(context: ClaimContext, { delivery, difference }: Planned): boolean {
+  return (difference.kind === 'delete' || difference.kind === 'unlink') && !context.rows.has(delivery.hubId);
 }
 
 function missingRecord(mapping: SpokeMapping, externalId: ExternalId): RemoteRecord {

@@ -2,7 +2,7 @@
 // deletions that were not seen are never assumed, they wait for a person (law 8).
 import type { EntityName, SpokeName } from '../model/ids.js';
 import type { HubTable } from './hub.js';
-import type { Tx } from './pool.js';
+import type { Queryable, Tx } from './pool.js';
 
 /** Every row of the table goes through a diff for this spoke once. Returns how many. */
 export async function markTableDirty(
@@ -37,6 +37,16 @@ export async function holdMissingRows(
       order by l.hub_id
      on conflict (spoke, entity, hub_id) do nothing`,
     [feed.spoke, feed.entity, new Date(atMs).toISOString()],
+  );
+  return rowCount ?? 0;
+}
+
+/** A held deletion whose row is back means nothing any more: the record is compared like any other. Returns how many. */
+export async function freeReturned(db: Queryable, table: HubTable): Promise<number> {
+  const { rowCount } = await db.query(
+    `update truespoke.delivery d set state = 'pending', reason = null, not_before = null from ${table.sql} t
+      where d.state = 'held' and d.entity = $1 and t.${table.id.sql} = d.hub_id::${table.id.type}`,
+    [table.entity.name],
   );
   return rowCount ?? 0;
 }

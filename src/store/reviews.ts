@@ -48,6 +48,15 @@ export async function countReviews(db: Queryable): Promise<number> {
   return Number(rows[0]?.['open']);
 }
 
+/** Was a table of this entity emptied without a person having said what it means? */
+export async function hasOpenTruncate(db: Queryable, entity: EntityName): Promise<boolean> {
+  const { rows } = await db.query(
+    `select 1 from truespoke.review where state = 'open' and kind = 'truncate' and entity = $1 limit 1`,
+    [entity],
+  );
+  return rows.length > 0;
+}
+
 /** Closes one with what was decided. False: it was closed already. */
 export async function decideReview(tx: Tx, id: string, decision: unknown, atMs: number): Promise<boolean> {
   const { rowCount } = await tx.query(
