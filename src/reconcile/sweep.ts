@@ -1,5 +1,6 @@
 // Compares both sides and re-enqueues what differs through the ordinary doors, so that echo and conflict rules exist once.
 // Hub ↔ base is local SQL; base ↔ remote spends the repair lane's share of the API budget and resumes after a crash (F20).
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
 import type { Ids } from '../base/random.js';
@@ -9,18 +10,21 @@ import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { ownMappings, selectionOf } from '../mapping/selection.js';
 import type { EntityName, ExternalId, FieldName, SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
-import type { RemoteValue } from '../model/record.js';
+import type { HubFields, RemoteValue } from '../model/record.js';
 import { insertConflicts, type ConflictRow } from '../store/conflicts.js';
 import { lane, markDirty, type Dirty } from '../store/deliveries.js';
 import {
   closeDrift,
+  closeVanished,
   compareHub,
   explained,
+  isCaptured,
   openRun,
   pageLinks,
   saveDrift,
   saveRun,
   startRun,
+  writtenLsn,
   type DriftRow,
   type LocalDrift,
 } from '../store/drift.js';
@@ -65,6 +69,8 @@ interface Found {
 }
 
 const localRowsMax = 10_000;
+/** The stream moves an idle position at least every ten seconds. */
+const captureWaitMs = 15_000;
 
 /** Sweeps every entity of one spoke, parents first. */
 export async function sweep(
@@ -87,6 +93,8 @@ export async function sweep(
 
 class FeedSweep {
   private readonly feed: { readonly spoke: SpokeName; readonly entity: EntityName };
+  /** The runs that found what is open now; older findings were not found again. */
+  private readonly runs: string[] = [];
   private compared = 0;
   private drifted = 0;
   private repaired = 0;
@@ -105,15 +113,17 @@ class FeedSweep {
     if (this.mapping.direction !== 'in') await this.compareLocally();
     await this.compareRemote();
     if (this.mapping.direction !== 'out') await this.findUnseen();
+    if (!this.signal.aborted)
+      this.repaired += await closeVanished(this.deps.pool, this.feed, this.runs, this.deps.clock.now());
     const { compared, drifted, repaired, unseen } = this;
     return { ...this.feed, compared, drifted, repaired, unseen };
   }
 
   private async compareLocally(): Promise<void> {
     const { pool, clock } = this.deps;
-    const table = must(this.deps.tables.get(this.mapping.entity), this.mapping.entity);
-    const found = await this.wanted(table, await compareHub(pool, table, this.mapping, localRowsMax));
+    const found = await this.uncaptured();
     const run = await startRun(pool, this.feed, 'hub', clock.now());
+    this.runs.push(run);
     await transaction(pool, async (tx) => {
       const rows = found.map((one): DriftRow => ({
         ...this.feed,
@@ -136,11 +146,36 @@ class FeedSweep {
     this.drifted += found.length;
   }
 
+  /** What differs from its base and is not merely on its way through the stream: capture gets a moment to come by it. */
+  private async uncaptured(): Promise<readonly LocalDrift[]> {
+    const { pool, clock } = this.deps;
+    const table = must(this.deps.tables.get(this.mapping.entity), this.mapping.entity);
+    const look = async (): Promise<readonly LocalDrift[]> =>
+      this.wanted(table, await compareHub(pool, table, this.mapping, localRowsMax));
+    const first = await look();
+    if (first.length === 0) return first;
+    const written = await writtenLsn(pool);
+    const untilMs = clock.monotonic() + captureWaitMs;
+    while (!(await isCaptured(pool, written)) && clock.monotonic() < untilMs && !this.signal.aborted)
+      await clock.sleep(100, this.signal);
+    const before = new Set(first.map((one) => one.hubId));
+    return (await look()).filter((one) => before.has(one.hubId));
+  }
+
   /** A row that does not belong in this spoke (`when`) is not missing there. */
   private async wanted(table: HubTable, found: readonly LocalDrift[]): Promise<readonly LocalDrift[]> {
     const absent = found.filter((one) => one.class === 'not_created').map((one) => one.hubId);
     const rows = await readRows(this.deps.pool, table, absent, { lock: false });
-    return found.filter((one) => one.class !== 'not_created' || this.mapping.wants(rows.get(one.hubId)?.fields ?? {}));
+    return found.filter((one) => one.class !== 'not_created' || this.wants(rows.get(one.hubId)?.fields ?? {}));
+  }
+
+  private wants(fields: HubFields): boolean {
+    try {
+      return this.mapping.wants(fields);
+    } catch {
+      // A condition that cannot take the row: outbound finds the same and parks it.
+      return true;
+    }
   }
 
   private dirty(hubId: Link['hubId'], observed: Dirty['observed']): Dirty {
@@ -159,6 +194,7 @@ class FeedSweep {
     const { pool, clock } = this.deps;
     const open = await openRun(pool, this.feed);
     const run = open?.id ?? (await startRun(pool, this.feed, 'remote', clock.now()));
+    this.runs.push(run);
     let after = open?.lastKey ?? null;
     const rows = Math.max(1, this.spoke.capabilities.fetchBatch);
     while (!this.signal.aborted) {
@@ -187,7 +223,8 @@ class FeedSweep {
     for (const before of links) {
       const link = fresh.get(before.externalId);
       // Moved on while we looked: the next sweep compares it.
-      if (link?.state !== 'live' || link.version !== before.version) continue;
+      if (link?.state !== 'live' || link.version !== before.version || !isDeepStrictEqual(link.base, before.base))
+        continue;
       const record = records.get(link.externalId) ?? null;
       const verdict = classify({ mapping: this.mapping, link, record, explained: busy.has(link.hubId) });
       if (verdict.kind === 'agrees') agreed.push(link);
@@ -296,7 +333,16 @@ class FeedSweep {
       if (this.signal.aborted) return;
       const ids = page.entries.map((entry) => entry.externalId);
       const links = await linksByExternal(pool, this.feed, ids);
-      const unknown = ids.filter((id) => !links.has(id));
+      // A tombstone whose record lives on was undeleted unseen, unless the pair was ended on purpose.
+      const undeleted = new Set(
+        page.entries
+          .filter(
+            ({ externalId: id, version }) =>
+              links.get(id)?.state === 'tombstone' && version > (links.get(id)?.version ?? ''),
+          )
+          .map((entry) => entry.externalId),
+      );
+      const unknown = ids.filter((id) => !links.has(id) || (undeleted.has(id) && this.mapping.delete !== 'unlink'));
       // Scope (`where`) is for inbound to judge: a record that is none of ours costs one fetch a sweep.
       await storeEvents(
         pool,

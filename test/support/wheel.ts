@@ -14,6 +14,8 @@ import {
   type EngineLimits,
   type EngineOptions,
 } from '../../src/engine/engine.js';
+import type { SpokeSetup } from '../../src/engine/connect.js';
+import type { Mapping } from '../../src/mapping/mapping.js';
 import { parseMapping } from '../../src/mapping/load.js';
 import { objectsOf } from '../../src/mapping/selection.js';
 import { spokeName } from '../../src/model/ids.js';
@@ -38,6 +40,9 @@ export interface WheelOptions {
 
 export interface Wheel {
   readonly db: TestDatabase;
+  readonly mapping: Mapping;
+  /** What the engine is told of a spoke. */
+  setup(name: string): SpokeSetup;
   readonly engine: Engine;
   remote(name: string): MemoryRemote;
   sql(text: string, values?: readonly unknown[]): Promise<Record<string, string | null>[]>;
@@ -72,21 +77,22 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
     { spokes: [...remotes.keys()] },
   );
   const log = process.env['TEST_LOG'] === undefined ? silentLog : createLog({ level: process.env['TEST_LOG'] });
+  const setup = (name: string): SpokeSetup => {
+    const connector = memoryConnector(remotes.get(name) as MemoryRemote);
+    const config = parseMemoryConfig({}, () => ({}));
+    return {
+      name: spokeName(name),
+      connector: { name: 'memory', open: (deps) => connector.open(config, deps) },
+      concurrency: null,
+      spacingMs: 0,
+      quotaReserve: 0,
+      deletions: options.deletions?.[name],
+    };
+  };
   const build = (more: Partial<EngineOptions> = {}): Engine =>
     createEngine({
       hub: { url: db.url, embedded: false, serverVersion: null, poolSize: 10 },
-      spokes: [...remotes].map(([name, remote]) => {
-        const connector = memoryConnector(remote);
-        const config = parseMemoryConfig({}, () => ({}));
-        return {
-          name: spokeName(name),
-          connector: { name: 'memory', open: (deps) => connector.open(config, deps) },
-          concurrency: null,
-          spacingMs: 0,
-          quotaReserve: 0,
-          deletions: options.deletions?.[name],
-        };
-      }),
+      spokes: [...remotes.keys()].map(setup),
       mapping,
       migrations: resolve('migrations'),
       clock: systemClock,
@@ -118,6 +124,8 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
   let running: Promise<void> = Promise.resolve();
   const wheel: Wheel = {
     db,
+    mapping,
+    setup,
     get engine() {
       return engine;
     },

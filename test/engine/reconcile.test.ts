@@ -1,0 +1,121 @@
+// The sweep: what differs is found, repaired through the ordinary doors, and closed; what agrees or is explained is left alone.
+import { afterEach, describe, expect, test } from 'vitest';
+import { seeded, systemIds } from '../../src/base/random.js';
+import { systemClock } from '../../src/base/clock.js';
+import { silentLog } from '../../src/base/log.js';
+import { reconcileNow } from '../../src/engine/reconcile.js';
+import type { SweepReport } from '../../src/reconcile/sweep.js';
+import { openWheel, type Wheel } from '../support/wheel.js';
+
+const left = {
+  objects: { Contact: { fields: { Email: {}, Name: {}, Note: {} } } },
+  capabilities: { stream: false },
+};
+const person = (policy: string): string => `
+entity: person
+fields:
+  email: { type: text, match: case-insensitive }
+  name: text
+  note: text
+spokes:
+  left:
+    object: Contact
+    when: hub.email != 'no@x.test'
+    fields: { email: Email, name: { remote: Name, via: trim }, note: Note }
+    delete: ${policy}
+`;
+
+let wheel: Wheel | undefined;
+afterEach(async () => {
+  await wheel?.end();
+  wheel = undefined;
+});
+
+async function started(
+  policy = 'propagate',
+  pollMs = 600_000,
+): Promise<{ on: Wheel; ids: string[]; sweep: () => Promise<SweepReport> }> {
+  const on = (wheel = await openWheel({ spokes: { left }, mappings: [person(policy)], engine: { pollMs } }));
+  const ids = ['a', 'b', 'c', 'd'].map((name) =>
+    on.remote('left').create('Contact', { Email: `${name}@x.test`, Name: name }),
+  );
+  on.start();
+  await on.settled();
+  const sweep = async (): Promise<SweepReport> => {
+    const http = { request: () => Promise.reject(new Error('none')) };
+    const { signal } = new AbortController();
+    const deps = {
+      pool: on.db.pool,
+      clock: systemClock,
+      ids: systemIds(systemClock),
+      random: seeded(1),
+      log: silentLog,
+      http,
+      mapping: on.mapping,
+      signal,
+    };
+    const [report] = (await reconcileNow(deps, on.setup('left'))).reports;
+    if (report === undefined) throw new Error('no report');
+    return report;
+  };
+  return { on, ids, sweep };
+}
+const drift = (on: Wheel): Promise<Record<string, string | null>[]> =>
+  on.sql(`select class, state from truespoke.drift order by id`);
+
+describe('the sweep', () => {
+  test('of healthy data finds nothing and writes nothing, also while the hub is edited', async () => {
+    const { on, sweep } = await started();
+    await on.sql(`insert into hub.person (email, name) values ('no@x.test', 'not for this spoke')`);
+    await on.sql(`update hub.person set name = 'a ' where name = 'a'`);
+    await on.settled();
+    const writes = on.remote('left').ledger.length;
+    expect(await sweep()).toMatchObject({ compared: 4, drifted: 0, unseen: 0 });
+    let editing = true;
+    const edits = (async () => {
+      for (let i = 0; editing; i += 1) await on.sql(`update hub.person set note = $1 where name = 'b'`, [`n${i}`]);
+    })();
+    for (let round = 0; round < 3; round += 1) expect((await sweep()).drifted).toBe(0);
+    editing = false;
+    await edits;
+    await on.settled();
+    expect(await drift(on)).toEqual([]);
+    expect(
+      on
+        .remote('left')
+        .ledger.slice(writes)
+        .every(({ after }) => String(after?.['Note' as never]).startsWith('n')),
+    ).toBe(true);
+  });
+
+  test('damaged is written again, missed is fetched, missing is confirmed, undeleted comes back; the next sweep closes them', async () => {
+    const { on, ids, sweep } = await started();
+    const remote = on.remote('left');
+    const [a = '', b = '', c = '', d = ''] = ids;
+    remote.damage('Contact', a, { Name: 'broken' });
+    remote.edit('Contact', b, { Name: 'B' });
+    remote.erase('Contact', c);
+    expect((await sweep()).drifted).toBe(3);
+    await on.until(() => remote.get('Contact', a)?.fields['Name' as never] === 'a');
+    await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'B'`)).length === 1);
+    await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'c'`)).length === 0);
+    await on.settled();
+    expect((await sweep()).drifted).toBe(0);
+    expect((await drift(on)).map(({ state }) => state)).toEqual(['repaired', 'repaired', 'repaired']);
+    await on.sql(`delete from hub.person where name = 'd'`);
+    await on.until(() => remote.get('Contact', d)?.deleted === true);
+    await on.settled();
+    remote.undelete('Contact', d);
+    expect((await sweep()).unseen).toBe(1);
+    await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'd'`)).length === 1);
+  });
+
+  test('a deletion that is ignored by policy is no drift', async () => {
+    const { on, sweep } = await started('ignore');
+    await on.sql(`delete from hub.person where name = 'd'`);
+    await on.settled();
+    const report = await sweep();
+    expect(await drift(on)).toEqual([]);
+    expect(report.drifted).toBe(0);
+  });
+});
