@@ -1,0 +1,202 @@
+// The three-way merge over very many random triples of (base, hub, spoke): pure, idempotent, order-independent, invents no value, and
+// loses none. TRIPLES=10000000 runs more of them.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { seeded, type Random } from '../../src/base/random.js';
+import { merge, type Merged, type MergeInput } from '../../src/inbound/merge.js';
+import type { Direction, FieldMapping, FieldType, Policy } from '../../src/mapping/mapping.js';
+import { parseList, sameHub, sameRemote, toHubText, toRemote } from '../../src/mapping/values.js';
+import { fieldName, spokeName, type FieldName } from '../../src/model/ids.js';
+import type { Base } from '../../src/model/link.js';
+import type { HubFields, HubValue } from '../../src/model/record.js';
+
+const name = fieldName('f');
+const spokes = [spokeName('one'), spokeName('two')] as const;
+
+const policies: readonly Policy[] = [
+  { kind: 'latest' },
+  { kind: 'max' },
+  { kind: 'min' },
+  { kind: 'union' },
+  { kind: 'delta' },
+  { kind: 'review' },
+  { kind: 'authority', of: 'hub' },
+  { kind: 'authority', of: spokes[0] },
+  { kind: 'authority', of: spokes[1] },
+];
+
+const pools: Partial<Record<FieldType, readonly HubValue[]>> = {
+  text: [null, '', 'a', 'b', 'A', ' a', 'é', 'e\u0301'],
+  integer: [null, '0', '1', '2', '-3', '9007199254740993'],
+  decimal: [null, '0', '1.5', '1.50', '2', '-0.1'],
+  list: [null, '{}', '{a}', '{a,b}', '{b,a}', '{c}'],
+};
+const types = Object.keys(pools) as FieldType[];
+
+function mappingOf(type: FieldType, policy: Policy, direction: Direction): FieldMapping {
+  const field = { name, type, scale: null, maxLength: null, values: null, required: false, ref: null, policy };
+  return {
+    field,
+    direction,
+    reads: [],
+    writes: [],
+    get: ([value]) => toHubText(type, value ?? null),
+    put: (value) => [toRemote(type, value)],
+    fromParent: false,
+  };
+}
+
+interface Triple {
+  readonly type: FieldType;
+  readonly base: HubValue | undefined;
+  readonly hub: HubValue | undefined;
+  readonly spoke: HubValue;
+  readonly input: MergeInput;
+}
+
+const mappings = types.map((type) => policies.map((policy) => mappingOf(type, policy, 'both')));
+const pick = <T>(list: readonly T[], random: Random): T => list[Math.floor(random.next() * list.length)] as T;
+
+function triple(random: Random): Triple {
+  const t = Math.floor(random.next() * types.length);
+  const type = types[t] ?? 'text';
+  const values = pools[type] ?? [];
+  const base = random.next() < 0.15 ? undefined : pick(values, random);
+  const hub = random.next() < 0.05 ? undefined : pick(values, random);
+  const spoke = pick(values, random);
+  const at = (): number | null => (random.next() < 0.2 ? null : Math.floor(random.next() * 3));
+  const input: MergeInput = {
+    spoke: pick(spokes, random),
+    fields: [pick(mappings[t] ?? [], random)],
+    hub: hub === undefined ? null : { [name]: hub },
+    base: base === undefined ? {} : { [name]: { hub: base, remote: toRemote(type, base) } },
+    observed: { [name]: { hub: spoke, remote: toRemote(type, spoke) } },
+    hubChangedAtMs: at(),
+    spokeChangedAtMs: at(),
+  };
+  return { type, base, hub, spoke, input };
+}
+
+/** The input as it is once the result was written. */
+function after(input: MergeInput, merged: Merged): MergeInput {
+  return {
+    ...input,
+    hub: { ...input.hub, ...merged.set } as HubFields,
+    base: { ...input.base, ...merged.base } as Base,
+  };
+}
+
+/** The first law that the triple breaks, or null. No `expect` in here: it runs a million times. */
+function broken({ type, base, hub, spoke, input }: Triple): string | null {
+  const merged = merge(input);
+  const result = merged.set[name];
+  const policy = input.fields[0]?.field.policy.kind;
+  const [conflict] = merged.conflicts;
+  if (result !== undefined && !comesFrom(policy, type, result, { base, hub, spoke })) return `invented ${result}`;
+  // Whatever the hub held and loses was shown by the base, or is in the conflict log.
+  const changedHere = hub !== undefined && hub !== null && (base === undefined || !sameHub(type, hub, base));
+  const loses = changedHere && result !== undefined && !sameHub(type, result, hub);
+  if (loses && (conflict === undefined || conflict.hub !== hub)) return 'the hub value vanished';
+  const changedThere = base === undefined || !sameRemote(toRemote(type, base), toRemote(type, spoke));
+  const refused = hub !== undefined && spoke !== null && changedThere && !sameHub(type, result ?? hub, spoke);
+  if (refused && (conflict === undefined || conflict.spoke !== spoke)) return 'the spoke value vanished';
+  if (!changedThere && (result !== undefined || conflict !== undefined)) return 'an unchanged spoke changed something';
+  const again = merge(after(input, merged));
+  if (Object.keys(again.set).length > 0) return `a second look set ${JSON.stringify(again.set)}`;
+  if (merged.push !== again.push && result === undefined) return 'a second look decided otherwise';
+  return null;
+}
+
+function comesFrom(
+  policy: Policy['kind'] | undefined,
+  type: FieldType,
+  result: HubValue,
+  { base, hub, spoke }: { base: HubValue | undefined; hub: HubValue | undefined; spoke: HubValue },
+): boolean {
+  if (result === spoke || result === hub) return true;
+  if (policy === 'union' && type === 'list') {
+    const known = new Set([...(parseList(hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])]);
+    return (parseList(result ?? '{}') ?? []).every((entry) => known.has(entry));
+  }
+  if (policy !== 'delta' || (type !== 'integer' && type !== 'decimal')) return false;
+  const sum = Number(hub ?? 0) + Number(spoke ?? 0) - Number(base ?? 0);
+  return Math.abs(Number(result) - sum) < 1e-6 * Math.max(1, Math.abs(sum));
+}
+
+describe('merge', () => {
+  test('invents no value, loses none, and a second look at the same observation changes nothing', () => {
+    const random = seeded(20_261_121);
+    const triples = Number(process.env['TRIPLES'] ?? 1_000_000);
+    for (let i = 0; i < triples; i += 1) {
+      const one = triple(random);
+      const law = broken(one);
+      if (law !== null) expect.fail(`triple ${i}: ${law}: ${JSON.stringify(one)}`);
+    }
+  }, 600_000);
+
+  test('the checks above see a merge that breaks them', () => {
+    const lost = triple(seeded(1));
+    const input: MergeInput = { ...lost.input, fields: [mappingOf('text', { kind: 'latest' }, 'both')] };
+    const values = { type: 'text' as const, base: 'base', hub: 'hub', spoke: 'spoke' };
+    const conflicting: Triple = {
+      ...values,
+      input: {
+        ...input,
+        hub: { [name]: 'hub' },
+        base: { [name]: { hub: 'base', remote: 'base' } },
+        observed: { [name]: { hub: 'spoke', remote: 'spoke' } },
+      },
+    };
+    expect(broken(conflicting)).toBeNull();
+    // The same triple judged as if the observation had been another one.
+    expect(broken({ ...conflicting, spoke: 'elsewhere' })).toMatch(/vanished/);
+    expect(comesFrom('latest', 'text', 'third', values)).toBe(false);
+    expect(comesFrom('union', 'list', '{a,z}', { base: null, hub: '{a}', spoke: '{b}' })).toBe(false);
+    expect(comesFrom('delta', 'integer', '5', { base: '1', hub: '2', spoke: '3' })).toBe(false);
+  });
+
+  test('is pure: frozen input, equal results', () => {
+    const random = seeded(7);
+    for (let i = 0; i < 20_000; i += 1) {
+      const { input } = triple(random);
+      freeze(input);
+      expect(merge(input)).toEqual(merge(input));
+    }
+  });
+
+  test('two spokes that did not touch the same field may be merged in either order', () => {
+    const texts = fc.constantFrom('', 'a', 'b', 'c');
+    const fields = [fieldName('x'), fieldName('y')] as const;
+    fc.assert(
+      fc.property(texts, texts, texts, texts, fc.boolean(), (x, y, newX, newY, hubToo) => {
+        const mapping = fields.map((field) => ({
+          ...mappingOf('text', { kind: 'latest' }, 'both'),
+          field: { ...mappingOf('text', { kind: 'latest' }, 'both').field, name: field },
+        }));
+        const base = { x: { hub: x, remote: x }, y: { hub: y, remote: y } } as unknown as Base;
+        const start = { x, y, z: hubToo ? 'z' : null } as unknown as HubFields;
+        const see = (hub: HubFields, field: FieldName, value: string, spoke: (typeof spokes)[number]): HubFields => {
+          const merged = merge({
+            spoke,
+            fields: mapping,
+            hub,
+            base,
+            observed: { [field]: { hub: value, remote: value } },
+            hubChangedAtMs: null,
+            spokeChangedAtMs: null,
+          });
+          return { ...hub, ...merged.set };
+        };
+        const oneFirst = see(see(start, fields[0], newX, spokes[0]), fields[1], newY, spokes[1]);
+        const twoFirst = see(see(start, fields[1], newY, spokes[1]), fields[0], newX, spokes[0]);
+        expect(oneFirst).toEqual(twoFirst);
+      }),
+    );
+  });
+});
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  Object.values(value).forEach(freeze);
+}

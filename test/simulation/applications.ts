@@ -1,0 +1,161 @@
+// Owns what applications do in the hub of a simulated run: plain SQL in ordinary transactions, some rolled back, each statement an event.
+import type { Random } from '../../src/base/random.js';
+import { seededIds } from '../../src/base/random.js';
+import type { Clock } from '../../src/base/clock.js';
+import { sqlState } from '../../src/store/pool.js';
+import type { GatedPool } from './gated-pool.js';
+import { hubValue, keyOf, tokensOf, type Edit, type Model } from './model.js';
+import { removable } from './people.js';
+import { followedEntities, type EntityId, type FollowedField } from './world.js';
+
+export interface ApplicationPorts {
+  readonly pool: GatedPool;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly model: Model;
+  readonly at: () => number;
+  readonly note: (line: string) => void;
+  readonly deletes: boolean;
+}
+
+type Query = (text: string, values?: readonly unknown[]) => Promise<{ rows: Record<string, string | null>[] }>;
+type Staged = Edit | { readonly removes: string };
+
+export class Application {
+  private readonly ids;
+
+  constructor(private readonly ports: ApplicationPorts) {
+    this.ids = seededIds(ports.clock, ports.random);
+  }
+
+  /** One transaction. Its edits exist once it has committed. */
+  async act(): Promise<void> {
+    const { pool, random, model, note } = this.ports;
+    const client = await pool.connect();
+    const query = client.query.bind(client) as unknown as Query;
+    const staged: Staged[] = [];
+    try {
+      await query('begin');
+      // The scheduler's mark that this transaction touches the hub; applications write no marker of ours.
+      await query(`select pg_logical_emit_message(true, 'application', '')`);
+      const steps = 1 + Math.floor(random.next() * 3);
+      for (let i = 0; i < steps; i += 1) await this.step(query, staged);
+      if (random.next() < 0.12) {
+        await query('rollback');
+        note('hub: rolled back');
+        return;
+      }
+      // Whoever reads the value after this commit must find its writer known.
+      for (const one of staged) if (!('removes' in one)) model.edits.set(one.token, one);
+      await query('commit');
+      for (const one of staged) {
+        if ('removes' in one) model.remove(one.removes, 'hub');
+        else model.record(one);
+      }
+      note(`hub: committed ${JSON.stringify(staged)}`);
+    } catch (error) {
+      await query('rollback').catch(() => undefined);
+      note(`hub: failed ${sqlState(error) ?? String(error)}`);
+    } finally {
+      client.release();
+    }
+  }
+
+  private async step(query: Query, staged: Staged[]): Promise<void> {
+    const { random } = this.ports;
+    const draw = random.next();
+    if (draw < 0.18) await this.insert(query, staged, 'person');
+    else if (draw < 0.26) await this.insert(query, staged, 'parcel');
+    else if (draw < 0.34) await this.insert(query, staged, 'line');
+    else if (draw < 0.4 && this.ports.deletes) await this.remove(query, staged);
+    else if (draw < 0.46) await this.point(query);
+    else await this.update(query, staged, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
+  }
+
+  private async insert(query: Query, staged: Staged[], entity: EntityId): Promise<void> {
+    const { model, random } = this.ports;
+    const columns: Record<string, string> = { id: this.ids.uuid() };
+    if (entity !== 'person') {
+      const target = entity === 'parcel' ? 'person' : 'parcel';
+      const { rows } = await query(`select id::text, key from hub.${target} order by id`);
+      const usable = rows.filter((row) => !removable(row['key'] ?? ''));
+      if (usable.length === 0) return;
+      columns[entity === 'parcel' ? 'owner' : 'parcel'] = this.one(usable)['id'] ?? '';
+    }
+    const key = model.nextKey(entity);
+    columns['key'] = key;
+    for (const field of followedEntities[entity].fields) {
+      if (random.next() < 0.6) columns[field.field] = this.write(staged, entity, key, field, []);
+    }
+    const names = Object.keys(columns);
+    await query(
+      `insert into hub.${entity} (${names.join(', ')}) values (${names.map((_, i) => `$${i + 1}`).join(', ')})`,
+      Object.values(columns),
+    );
+  }
+
+  private async update(query: Query, staged: Staged[], entity: EntityId): Promise<void> {
+    const { rows } = await query(`select id::text from hub.${entity} order by id`);
+    if (rows.length === 0) return;
+    const id = this.one(rows)['id'];
+    const fields = this.some(followedEntities[entity].fields);
+    const columns = fields.map((field) => `${field.field}::text as ${field.field}`).join(', ');
+    const { rows: held } = await query(`select key, ${columns} from hub.${entity} where id = $1 for update`, [id]);
+    const [row] = held;
+    const key = keyOf(row?.['key']);
+    if (row === undefined || key === null) return;
+    const values = fields.map((field) =>
+      this.write(staged, entity, key, field, tokensOf(field.shape, row[field.field])),
+    );
+    const sets = fields.map((field, i) => `${field.field} = $${i + 2}`).join(', ');
+    await query(`update hub.${entity} set ${sets} where id = $1`, [id, ...values]);
+  }
+
+  /** A reference between people: translated through links, a circle now and then. */
+  private async point(query: Query): Promise<void> {
+    const { rows } = await query(`select id::text, key from hub.person order by id`);
+    const usable = rows.filter((row) => !removable(row['key'] ?? ''));
+    if (usable.length < 2) return;
+    await query(`update hub.person set boss = $2 where id = $1`, [this.one(usable)['id'], this.one(usable)['id']]);
+  }
+
+  private async remove(query: Query, staged: Staged[]): Promise<void> {
+    const { rows } = await query(`select id::text, key from hub.person order by id`);
+    const usable = rows.filter((row) => removable(row['key'] ?? ''));
+    if (usable.length === 0) return;
+    const row = this.one(usable);
+    const { rows: gone } = await query(`delete from hub.person where id = $1 returning key`, [row['id']]);
+    const key = keyOf(gone[0]?.['key']);
+    if (key !== null) staged.push({ removes: key });
+  }
+
+  private write(
+    staged: Staged[],
+    entity: EntityId,
+    key: string,
+    field: FollowedField,
+    over: readonly number[],
+  ): string {
+    const { model, at } = this.ports;
+    const token = model.nextToken();
+    staged.push({
+      token,
+      entity,
+      key,
+      field: field.field,
+      site: 'hub',
+      over: field.shape === 'list' ? [] : over,
+      at: at(),
+    });
+    return hubValue(field.shape, token, over);
+  }
+
+  private one<T>(list: readonly T[]): T {
+    return list[Math.floor(this.ports.random.next() * list.length)] as T;
+  }
+
+  private some<T>(list: readonly T[]): readonly T[] {
+    const chosen = list.filter(() => this.ports.random.next() < 0.3);
+    return chosen.length > 0 ? chosen : [this.one(list)];
+  }
+}

@@ -1,0 +1,271 @@
+// Owns one life of the engine in a simulated run: its real services over a gated way to Postgres and to the spokes. A life ends by being
+// abandoned at any instruction: nobody hears of it, its backends are ended, and the next life starts from the database.
+import { silentLog } from '../../src/base/log.js';
+import { seeded, seededIds, type Random } from '../../src/base/random.js';
+import type { Clock } from '../../src/base/clock.js';
+import type { Http } from '../../src/base/http.js';
+import type { Limiter, Spoke } from '../../src/connectors/connector.js';
+import { plainLimiter } from '../../src/connectors/limiter-plain.js';
+import type { BoundLimiter } from '../../src/connectors/limiter-gate.js';
+import { openMemory } from '../../src/connectors/memory/index.js';
+import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
+import { bells, pauseSwitch } from '../../src/engine/connect.js';
+import type { EngineContext, LiveSpoke } from '../../src/engine/context.js';
+import { defaultLimits, publicationName, type EngineLimits } from '../../src/engine/engine.js';
+import { describe, supervise, type ServiceDeps } from '../../src/engine/service.js';
+import { runServices } from '../../src/engine/spoke-service.js';
+import { createInbound } from '../../src/inbound/pipeline.js';
+import type { Mapping } from '../../src/mapping/mapping.js';
+import { objectsOf } from '../../src/mapping/selection.js';
+import { spokeName, type EntityName, type SpokeName } from '../../src/model/ids.js';
+import { uncounted } from '../../src/model/status.js';
+import { capture } from '../../src/outbound/capture.js';
+import type { TableMap } from '../../src/outbound/change-reader.js';
+import { routesOf } from '../../src/outbound/route.js';
+import { sweep } from '../../src/reconcile/sweep.js';
+import { recoverLeases } from '../../src/store/deliveries.js';
+import type { HubTable } from '../../src/store/hub.js';
+import { loadPosition } from '../../src/store/journals.js';
+import { expireWaiting } from '../../src/store/parked.js';
+import { openWorker, type WorkerSession } from '../../src/store/workers.js';
+import { GatedPool } from './gated-pool.js';
+import { Owner, type Scheduler } from './scheduler.js';
+import { PeekedSource } from './source.js';
+import { spokeNames, type SpokeId } from './world.js';
+
+export interface LifeOptions {
+  readonly number: number;
+  readonly seed: number;
+  readonly url: string;
+  readonly slot: string;
+  readonly scheduler: Scheduler;
+  readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
+  readonly mapping: Mapping;
+  readonly tables: ReadonlyMap<EntityName, HubTable>;
+  /** The hub machine's wall clock may step. */
+  readonly offset: { ms: number };
+  readonly limits: Partial<EngineLimits>;
+  readonly pollMs: number;
+  /** Named instant: true = the process dies here. */
+  readonly dies: (name: string) => boolean;
+  readonly died: (name: string) => void;
+  readonly violated: (message: string) => void;
+  readonly onResult: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
+  /** Around every call of a spoke, at its effect. */
+  readonly watch: (spoke: SpokeId, call: Spoke) => Spoke;
+  readonly onLog: (line: string) => void;
+}
+
+class Died extends Error {
+  override readonly name = 'Died';
+}
+
+const noHttp: Http = { request: () => Promise.reject(new Error('no HTTP in the simulation')) };
+
+export class Life {
+  readonly owner: Owner;
+  readonly pool: GatedPool;
+  readonly clock: Clock;
+  private readonly random: Random;
+  private readonly stop = new AbortController();
+  private context: EngineContext | null = null;
+  private readonly live = new Map<SpokeName, LiveSpoke>();
+
+  constructor(private readonly options: LifeOptions) {
+    const { scheduler, url, number, seed, offset, onResult } = options;
+    this.owner = new Owner(`life${number}`);
+    this.clock = scheduler.clockOf(this.owner, offset);
+    this.random = seeded(seed * 1_000 + number);
+    this.pool = new GatedPool(
+      { url, applicationName: this.owner.name, max: 60, clock: this.clock, random: this.random },
+      { scheduler, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
+    );
+  }
+
+  /** Resolves when the services stop; never once it has died. */
+  async run(): Promise<void> {
+    const { scheduler } = this.options;
+    const session = await openWorker(this.pool);
+    const signal = AbortSignal.any([this.stop.signal, session.lost]);
+    await recoverLeases(this.pool, this.clock.now());
+    const context = this.contextOf(session);
+    this.context = context;
+    const service = (name: string, body: (signal: AbortSignal) => Promise<void>): Promise<void> =>
+      scheduler.as(name, () => supervise(this.supervision(), { name, run: body }, signal));
+    await Promise.all([
+      service('capture', (stop) => this.capture(context, stop)),
+      service('house', (stop) => this.keepHouse(stop)),
+      ...spokeNames.map((name) => service(name, (stop) => this.turnSpoke(context, name, stop))),
+    ]);
+    await session.close();
+  }
+
+  /** Asks the services to end in order. */
+  end(): void {
+    this.stop.abort(new Error('the simulated engine stops'));
+  }
+
+  /** Compares one spoke with the hub, as the timetable would. */
+  async sweep(name: SpokeId): Promise<void> {
+    const live = this.live.get(spokeName(name));
+    if (this.context === null || live === undefined) return;
+    await sweep(this.context, live.name, live.spoke, this.stop.signal).catch((error: unknown) =>
+      this.log('sweep', error),
+    );
+  }
+
+  private supervision(): ServiceDeps {
+    const { clock, random } = this;
+    const log = {
+      warn: (what: { service?: string; err?: unknown }) =>
+        this.options.onLog(`${this.owner.name} ${JSON.stringify(what)}`),
+    };
+    return { clock, random, log: log as unknown as ServiceDeps['log'] };
+  }
+
+  private log(what: string, error: unknown): void {
+    this.options.onLog(`${this.owner.name} ${what} ${JSON.stringify(describe(error))}`);
+  }
+
+  private contextOf(session: WorkerSession): EngineContext {
+    const { mapping, tables, limits } = this.options;
+    const { pool, clock, random } = this;
+    const ids = seededIds(clock, random);
+    const common = { clock, random, ids, log: silentLog, mapping, tables };
+    const inbound = createInbound({ ...common, pool, limits: limits.inbound ?? defaultLimits.inbound });
+    return {
+      ...common,
+      pool,
+      journalPool: pool,
+      counters: uncounted,
+      inbound,
+      session,
+      crashpoint: (name) => this.crashpoint(name),
+    };
+  }
+
+  private crashpoint(name: string): void {
+    if (this.owner.dead) throw new Died(name);
+    if (!this.options.dies(name)) return;
+    this.options.died(name);
+    throw new Died(name);
+  }
+
+  private async capture(context: EngineContext, signal: AbortSignal): Promise<void> {
+    const { limits, violated, mapping, slot } = this.options;
+    const position = await loadPosition(this.pool, slot);
+    if (position === null) throw new Error('no position');
+    const source = new PeekedSource({
+      pool: this.pool,
+      clock: this.clock,
+      random: this.random,
+      slot,
+      publication: publicationName,
+      pollMs: 200,
+      violated,
+    });
+    const tables: TableMap = new Map(
+      [...context.tables.values()].map(({ entity }) => [
+        `${entity.table.schema}.${entity.table.name}`,
+        { entity, routes: routesOf(mapping, entity) },
+      ]),
+    );
+    await capture(
+      {
+        pool: this.pool,
+        source,
+        position,
+        tables,
+        clock: this.clock,
+        log: silentLog,
+        limits: limits.capture ?? defaultLimits.capture,
+        crashpoint: context.crashpoint,
+        wake: (names) => {
+          for (const name of names) this.live.get(name)?.outboundBell.ring();
+        },
+      },
+      signal,
+    );
+  }
+
+  private async keepHouse(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(2_000, signal);
+      await recoverLeases(this.pool, this.clock.now());
+      await expireWaiting(this.pool, this.clock.now());
+    }
+  }
+
+  private async turnSpoke(context: EngineContext, id: SpokeId, signal: AbortSignal): Promise<void> {
+    const name = spokeName(id);
+    const { remotes, limits, pollMs, mapping, watch } = this.options;
+    const scope = new AbortController();
+    const inner = AbortSignal.any([signal, scope.signal]);
+    const limiter = this.limiterOf(id, inner);
+    const spoke = watch(
+      id,
+      openMemory(remotes[id], {
+        spoke: name,
+        clock: this.clock,
+        random: this.random,
+        signal: inner,
+        log: silentLog,
+        http: noHttp,
+        limiter,
+        state: { get: () => Promise.resolve(null), put: () => Promise.resolve(), exclusive: (_key, body) => body() },
+      }),
+    );
+    const live: LiveSpoke = {
+      name,
+      connector: 'memory',
+      spoke,
+      limiter,
+      objects: objectsOf(mapping, name),
+      defaults: new Map(),
+      log: silentLog,
+      ready: new Set(),
+      ...bells(),
+      ...pauseSwitch({ pool: this.pool, clock: this.clock, log: silentLog }, name),
+    };
+    this.live.set(name, live);
+    const setup = {
+      schedule: { pollMs },
+      outbound: limits.outbound ?? defaultLimits.outbound,
+      reconcileCron: null,
+      roles: new Set(['inbound', 'outbound']),
+      webhookBase: null,
+      webhookCheckMs: 60_000,
+    };
+    try {
+      await runServices(context, setup, live, inner);
+    } finally {
+      scope.abort();
+    }
+  }
+
+  /** The real gate; a call is two events: the request arrives, the answer arrives. */
+  private limiterOf(id: SpokeId, signal: AbortSignal): BoundLimiter {
+    const { scheduler } = this.options;
+    const { owner, clock, random } = this;
+    const inner = plainLimiter({ spoke: spokeName(id), clock, random, log: silentLog, signal, concurrency: 3 });
+    const run: Limiter['run'] = (request, call) =>
+      inner.run(request, async () => {
+        const answer = await scheduler.io(owner, `call ${id}`, () =>
+          call().then(
+            (value) => ({ value }),
+            (error: unknown) => ({ error }),
+          ),
+        );
+        await scheduler.io(owner, `answer ${id}`, () => Promise.resolve());
+        if ('error' in answer) throw answer.error;
+        return answer.value;
+      });
+    return {
+      run,
+      observe: (budget) => inner.observe(budget),
+      backOff: (ms, reason) => inner.backOff(ms, reason),
+      status: () => inner.status(),
+      close: () => inner.close(),
+    };
+  }
+}

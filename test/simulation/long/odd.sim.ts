@@ -1,0 +1,8 @@
+// One worker's share of the long run.
+import { expect, test } from 'vitest';
+import { runSeeds } from './seeds.js';
+
+test('every seed of this worker keeps every law', async () => {
+  const { failed } = await runSeeds(1);
+  expect(failed).toEqual([]);
+});

@@ -1,0 +1,328 @@
+// Owns the judgement of a simulated run: what must hold after every step, and what must hold when everything has come to rest.
+// Judges by the spokes' own ledgers, the hub's tables and the model of what people wrote, never by what the engine says of itself.
+import type { LedgerEntry, MemoryRemote } from '../../src/connectors/memory/remote.js';
+import type { RemoteFields, RemoteValue } from '../../src/model/record.js';
+import { remotePath } from '../../src/model/ids.js';
+import type { Queryable } from '../../src/store/pool.js';
+import { keyOf, sameTokens, tokensOf, type Edit, type Model } from './model.js';
+import {
+  followedEntities,
+  hubEntities,
+  spokeNames,
+  type EntityId,
+  type FollowedField,
+  type Shape,
+  type SpokeId,
+} from './world.js';
+
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+/** What one record shows somewhere. */
+interface Shown {
+  readonly key: string;
+  readonly id: string;
+  readonly tokens: Readonly<Record<string, readonly number[]>>;
+}
+
+export interface OraclePorts {
+  readonly model: Model;
+  readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
+  /** Outside of the simulated world. */
+  readonly db: Queryable;
+  readonly violated: (message: string) => void;
+}
+
+/** Tokens that the engine wrote over, and where: forgiven only inside the window that the promise names. */
+export interface Overwrite {
+  readonly spoke: SpokeId;
+  readonly lost: number;
+  readonly by: readonly number[];
+}
+
+export class Oracle {
+  readonly overwrites: Overwrite[] = [];
+  private readonly seen: Record<SpokeId, number> = { alpha: 0, beta: 0, gamma: 0 };
+
+  constructor(private readonly ports: OraclePorts) {}
+
+  /** After every event: new lines of the spokes' ledgers. */
+  checkLedgers(): void {
+    for (const spoke of spokeNames) {
+      const { ledger } = this.ports.remotes[spoke];
+      for (let i = this.seen[spoke]; i < ledger.length; i += 1) {
+        const entry = ledger[i];
+        if (entry?.by === 'self') this.checkEntry(spoke, entry);
+      }
+      this.seen[spoke] = ledger.length;
+    }
+  }
+
+  /** Now and then: the hub holds nothing that nobody wrote, and nothing where it does not belong. */
+  async checkHub(): Promise<void> {
+    for (const entity of hubEntities) for (const row of await this.hubRows(entity)) this.checkKnown('hub', entity, row);
+    const { rows } = await this.ports.db.query(
+      `select spoke, entity, external_id, hub_id from truespoke.link where state = 'live' order by 1, 2, 3`,
+    );
+    const keys = new Map<string, string>();
+    for (const entity of hubEntities)
+      for (const row of await this.hubRows(entity)) keys.set(`${entity}/${row.id}`, row.key);
+    for (const row of rows) {
+      const spoke = row['spoke'] as SpokeId;
+      const shown = this.remoteRows(spoke, row['entity'] as EntityId).find((one) => one.id === row['external_id']);
+      const key = keys.get(`${row['entity']}/${row['hub_id']}`);
+      if (shown !== undefined && key !== undefined && shown.key !== key) {
+        this.ports.violated(`wrong link: ${row['entity']} ${key} is linked to ${shown.key} at ${spoke}`);
+      }
+    }
+  }
+
+  private checkEntry(spoke: SpokeId, entry: LedgerEntry): void {
+    const { violated, model } = this.ports;
+    const entity = entityOf(spoke, entry.object);
+    const place = entity === null ? undefined : followedEntities[entity].keys[spoke];
+    if (entity === null || place === undefined || place.child !== undefined) return;
+    const key = keyOf((entry.after ?? entry.before)?.[remotePath(place.path)]);
+    if (key === null) return violated(`${spoke}: we wrote ${entry.object} ${entry.id} without its key`);
+    if (entry.op === 'delete') {
+      if (!model.deleted.has(key)) violated(`${spoke}: we deleted ${key} ${entry.id} and nobody had`);
+      return;
+    }
+    if (entry.op === 'create') {
+      const live = this.remoteRows(spoke, entity).filter((one) => one.key === key);
+      if (live.length > 1) violated(`${spoke}: ${live.length} live records of ${key} after our create of ${entry.id}`);
+    }
+    for (const field of followedEntities[entity].fields) this.checkWritten(spoke, entity, key, field, entry);
+  }
+
+  private checkWritten(spoke: SpokeId, entity: EntityId, key: string, field: FollowedField, entry: LedgerEntry): void {
+    const path = field.paths[spoke];
+    if (path === undefined) return;
+    const before = at(field.shape, entry.before, path);
+    const after = at(field.shape, entry.after, path);
+    if (sameTokens(before, after)) return;
+    this.checkKnown(spoke, entity, { key, id: entry.id, tokens: { [field.field]: after } });
+    if (field.shape === 'list') return;
+    for (const old of before) {
+      for (const now of after) {
+        if (this.ports.model.descends(old, now))
+          this.ports.violated(`${spoke}: we put the old value w${now} of ${key}.${field.field} back over w${old}`);
+      }
+      if (this.ports.model.edits.get(old)?.site === spoke && !after.some((now) => this.ports.model.descends(now, old)))
+        this.overwrites.push({ spoke, lost: old, by: after });
+    }
+  }
+
+  private checkKnown(where: string, entity: EntityId, { key, id, tokens }: Shown): void {
+    const { model, violated } = this.ports;
+    for (const [field, list] of Object.entries(tokens)) {
+      for (const token of list) {
+        const edit = model.edits.get(token);
+        if (edit === undefined)
+          violated(`${where}: nobody wrote w${token}, which ${entity} ${key} ${id} shows in ${field}`);
+        else if (edit.entity !== entity || edit.field !== field || edit.key !== key)
+          violated(
+            `${where}: w${token} was written to ${edit.key}.${edit.field} and stands in ${key}.${field} of ${id}`,
+          );
+      }
+    }
+  }
+
+  /** Everything that is wrong when all is at rest. */
+  async atRest(): Promise<readonly string[]> {
+    const problems: string[] = [];
+    const explained = await this.explained();
+    for (const entity of hubEntities) await this.compare(entity, explained, problems);
+    problems.push(...(await this.lostEdits(explained)), ...(await this.wrongOrder()), ...(await this.leftovers()));
+    return problems;
+  }
+
+  /** Hub ids and external ids with an open question or an open parked record. */
+  private async explained(): Promise<Explained> {
+    const { db } = this.ports;
+    const { rows: parked } = await db.query(
+      `select direction, spoke, entity, key, code, payload::text as payload from truespoke.parked where state in ('open', 'waiting') order by id`,
+    );
+    const { rows: reviews } = await db.query(
+      `select kind, spoke, entity, key, evidence::text as evidence from truespoke.review where state = 'open' order by id`,
+    );
+    const { rows: conflicts } = await db.query(
+      `select entity, hub_id, field, spoke, hub_value, spoke_value, base, state, remote::text as remote from truespoke.conflict order by id`,
+    );
+    const ids = new Set<string>();
+    for (const row of parked) ids.add(`${row['entity']}/${row['key']}`);
+    for (const row of reviews) {
+      ids.add(`${row['entity']}/${row['key']}`);
+      for (const [, id] of (row['evidence'] ?? '').matchAll(/"([0-9a-f-]{36}|[a-z]-\d{8})"/g))
+        ids.add(`${row['entity']}/${id}`);
+    }
+    const openFields = new Set(
+      conflicts
+        .filter((row) => row['state'] === 'open')
+        .map((row) => `${row['entity']}/${row['hub_id']}/${row['field']}`),
+    );
+    const texts = [...parked.map((row) => row['payload'] ?? ''), ...reviews.map((row) => row['evidence'] ?? '')];
+    return { ids, openFields, conflicts, texts };
+  }
+
+  private async compare(entity: EntityId, explained: Explained, problems: string[]): Promise<void> {
+    const { model } = this.ports;
+    const hub = await this.hubRows(entity);
+    const keys = new Set(hub.map((row) => row.key));
+    for (const [key, of] of model.keys) {
+      if (of !== entity || keys.has(key) || model.deleted.has(key)) continue;
+      const made = spokeNames.some((spoke) =>
+        this.remoteRows(spoke, entity).some((row) => row.key === key && !explained.ids.has(`${entity}/${row.id}`)),
+      );
+      if (made) problems.push(`${key} exists at a spoke and not in the hub`);
+    }
+    if (keys.size !== hub.length) problems.push(`hub.${entity} holds two rows of one key`);
+    for (const spoke of spokeNames) {
+      if (followedEntities[entity].keys[spoke] === undefined) continue;
+      const remote = this.remoteRows(spoke, entity);
+      for (const row of hub) {
+        const found = remote.filter((one) => one.key === row.key);
+        const open =
+          explained.ids.has(`${entity}/${row.id}`) || found.some((one) => explained.ids.has(`${entity}/${one.id}`));
+        if (open) continue;
+        if (found.length !== 1)
+          problems.push(
+            `${row.key} has ${found.length} live records at ${spoke} (${found.map((one) => one.id).join(', ')})`,
+          );
+        const [shown] = found;
+        if (shown === undefined) continue;
+        for (const field of followedEntities[entity].fields) {
+          if (field.paths[spoke] === undefined || explained.openFields.has(`${entity}/${row.id}/${field.field}`))
+            continue;
+          const [a, b] = [row.tokens[field.field] ?? [], shown.tokens[field.field] ?? []];
+          if (!sameTokens(a, b))
+            problems.push(`${row.key}.${field.field}: hub w${a.join(',')}, ${spoke} w${b.join(',')} (${shown.id})`);
+        }
+      }
+      for (const row of remote) {
+        if (!keys.has(row.key) && !explained.ids.has(`${entity}/${row.id}`))
+          problems.push(`${row.key} lives on at ${spoke} (${row.id}) and not in the hub`);
+      }
+    }
+  }
+
+  /** No edit vanishes: in place, superseded, in the conflict log, or in something a person must decide. */
+  private async lostEdits(explained: Explained): Promise<readonly string[]> {
+    const { model } = this.ports;
+    const inPlace = new Set<number>();
+    for (const entity of hubEntities)
+      for (const row of await this.hubRows(entity))
+        for (const list of Object.values(row.tokens)) for (const token of list) inPlace.add(token);
+    const logged = new Set<number>();
+    for (const row of explained.conflicts) {
+      const field = followedEntities[row['entity'] as EntityId].fields.find((one) => one.field === row['field']);
+      if (field === undefined) continue;
+      for (const value of [row['hub_value'], row['spoke_value']])
+        for (const token of tokensOf(field.shape, value)) logged.add(token);
+    }
+    const open = new Set<number>();
+    for (const text of explained.texts)
+      for (const match of text.matchAll(/w(\d+)|:\s?"?(\d+)(\.25)?"?[,}]/gi)) open.add(Number(match[1] ?? match[2]));
+    const lost: string[] = [];
+    for (const edit of model.edits.values()) {
+      if (inPlace.has(edit.token) || logged.has(edit.token) || open.has(edit.token)) continue;
+      if ((model.heirs.get(edit.token)?.length ?? 0) > 0 || model.deleted.has(edit.key)) continue;
+      lost.push(this.describeLost(edit));
+    }
+    return lost;
+  }
+
+  private describeLost(edit: Edit): string {
+    const overwritten = this.overwrites.find((one) => one.lost === edit.token);
+    const how =
+      overwritten === undefined ? '' : `; we wrote w${overwritten.by.join(',')} over it at ${overwritten.spoke}`;
+    return `lost edit: w${edit.token} of ${edit.key}.${edit.field}, made at ${edit.site} over w${edit.over.join(',')}${how}`;
+  }
+
+  /** Order per record: the engine never put an older value of a chain back. Every commit of the hub is in the journal. */
+  private async wrongOrder(): Promise<readonly string[]> {
+    const { db, model } = this.ports;
+    const { rows } = await db.query(
+      `select entity, hub_id, origin, before::text as before, after::text as after from truespoke.journal order by epoch, commit_lsn, seq`,
+    );
+    const problems: string[] = [];
+    const journaled = new Set<number>();
+    for (const row of rows) {
+      const entity = row['entity'] as EntityId;
+      const before = JSON.parse(row['before'] ?? '{}') as Record<string, string | null>;
+      const after = JSON.parse(row['after'] ?? '{}') as Record<string, string | null>;
+      for (const field of followedEntities[entity].fields) {
+        const now = tokensOf(field.shape, after[field.field]);
+        for (const token of now) journaled.add(token);
+        if (row['origin'] === 'application' || field.shape === 'list') continue;
+        for (const old of tokensOf(field.shape, before[field.field])) {
+          for (const token of now)
+            if (model.descends(old, token))
+              problems.push(`hub: ${row['origin']} put w${token} of ${field.field} back over w${old}`);
+        }
+      }
+    }
+    for (const edit of model.edits.values())
+      if (edit.site === 'hub' && !journaled.has(edit.token))
+        problems.push(`w${edit.token} was committed to the hub and is not in the journal`);
+    return problems;
+  }
+
+  private async leftovers(): Promise<readonly string[]> {
+    const { rows } = await this.ports.db.query(
+      `select spoke, entity, hub_id, state, reason, waits_for, attempt from truespoke.delivery where state <> 'held' order by 1, 2, 3`,
+    );
+    return rows.map((row) => `a delivery is left: ${Object.values(row).join(' ')}`);
+  }
+
+  private async hubRows(entity: EntityId): Promise<readonly Shown[]> {
+    const { fields } = followedEntities[entity];
+    const { rows } = await this.ports.db.query(
+      `select id::text as id, key, ${fields.map((one) => `${one.field}::text as ${one.field}`).join(', ')} from hub.${entity} order by id`,
+    );
+    return rows.map((row) => ({
+      key: keyOf(row['key'] ?? null) ?? '',
+      id: row['id'] ?? '',
+      tokens: Object.fromEntries(fields.map((one) => [one.field, tokensOf(one.shape, row[one.field])])),
+    }));
+  }
+
+  private remoteRows(spoke: SpokeId, entity: EntityId): readonly Shown[] {
+    const { keys, fields } = followedEntities[entity];
+    const place = keys[spoke];
+    if (place === undefined) return [];
+    const rows = this.ports.remotes[spoke].list(place.object);
+    const all: { readonly id: string; readonly fields: RemoteFields }[] =
+      place.child === undefined ? [...rows] : rows.flatMap((row) => [...(row.children[place.child ?? ''] ?? [])]);
+    return all.map((row) => ({
+      key: keyOf(row.fields[remotePath(place.path)]) ?? '',
+      id: row.id,
+      tokens: Object.fromEntries(
+        fields
+          .filter((one) => one.paths[spoke] !== undefined)
+          .map((one) => [one.field, at(one.shape, row.fields, one.paths[spoke] ?? '')]),
+      ),
+    }));
+  }
+}
+
+interface Explained {
+  readonly ids: ReadonlySet<string>;
+  readonly openFields: ReadonlySet<string>;
+  readonly conflicts: readonly Record<string, string | null>[];
+  readonly texts: readonly string[];
+}
+
+function entityOf(spoke: SpokeId, object: string): EntityId | null {
+  return (
+    hubEntities.find(
+      (entity) =>
+        followedEntities[entity].keys[spoke]?.object === object &&
+        followedEntities[entity].keys[spoke]?.child === undefined,
+    ) ?? null
+  );
+}
+
+const at = (shape: Shape, fields: RemoteFields | null, path: string): readonly number[] =>
+  tokensOf(shape, fields?.[remotePath(path)] as RemoteValue | undefined);

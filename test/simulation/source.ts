@@ -1,0 +1,110 @@
+// Owns the replication source of a simulated run: the same bytes, the engine's own decoder, but peeked by SQL, so that reading is
+// one event. Acknowledging is remembered at once and told to the server at the next read: a crash may fall between.
+import { seeded, type Random } from '../../src/base/random.js';
+import type { Clock } from '../../src/base/clock.js';
+import type { ReplicationSource, SourceBatch, SourceMessage } from '../../src/model/change.js';
+import { formatLsn, parseLsn, zeroLsn, type Lsn } from '../../src/model/lsn.js';
+import { Decoder } from '../../src/outbound/decode.js';
+import type { Pool } from '../../src/store/pool.js';
+import { timePrefix } from './gated-pool.js';
+
+export interface PeekedSourceOptions {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly slot: string;
+  readonly publication: string;
+  /** Waits between looks, ms. */
+  readonly pollMs: number;
+  readonly violated: (message: string) => void;
+}
+
+export class PeekedSource implements ReplicationSource {
+  private readonly decoder = new Decoder();
+  private wanted: Lsn | null = null;
+  private acknowledged: Lsn = zeroLsn;
+  private read_: Lsn = zeroLsn;
+  private ready: SourceMessage[] = [];
+  private reads = 0;
+
+  constructor(private readonly options: PeekedSourceOptions) {}
+
+  async read(): Promise<SourceBatch> {
+    const { pool, clock, random, slot, publication, pollMs } = this.options;
+    await this.tellServer();
+    if (this.ready.length === 0) {
+      await clock.sleep(1 + Math.floor(random.next() * pollMs));
+      // Asked before looking: whatever is committed up to here is either in the answer or none of ours.
+      const { rows: at } = await pool.query(`select pg_current_wal_flush_lsn()::text as lsn`);
+      const { rows } = await pool.query({
+        name: 'peek',
+        text: `select data from pg_logical_slot_peek_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', $2, 'messages', 'true')`,
+        values: [slot, publication],
+      });
+      this.ready = this.fresh(rows.map((row) => Buffer.from((row['data'] ?? '').slice(2), 'hex')));
+      if (this.ready.length === 0) return { messages: [], serverLsn: parseLsn(at[0]?.['lsn'] ?? '0/0') };
+    }
+    // A transaction may come in pieces.
+    const size = 1 + Math.floor(random.next() * 12);
+    const messages = this.ready.splice(0, size);
+    return { messages, serverLsn: zeroLsn };
+  }
+
+  acknowledge(position: Lsn): void {
+    if (position < this.acknowledged) this.options.violated(`acknowledgement moved back to ${formatLsn(position)}`);
+    this.wanted = position;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Acknowledged ≤ journaled: looked at where the server hears of it. */
+  private async tellServer(): Promise<void> {
+    if (this.wanted === null) return;
+    const { pool, slot, violated } = this.options;
+    const text = formatLsn(this.wanted);
+    const { rows } = await pool.query({
+      name: 'ack',
+      text: `select (select bool_or(durable_lsn >= $2::pg_lsn) from truespoke.position where slot = $1)::text as durable,
+                    case when confirmed_flush_lsn < $2::pg_lsn then pg_replication_slot_advance(slot_name, $2::pg_lsn)::text end as moved
+               from pg_replication_slots where slot_name = $1`,
+      values: [slot, text],
+    });
+    if (rows[0]?.['durable'] !== 'true') violated(`acknowledged ${text}, which is not durable`);
+    this.acknowledged = this.wanted;
+    this.wanted = null;
+    this.reads += 1;
+    // Else every peek decodes from the last checkpoint on.
+    if (this.reads % 8 === 0) await pool.query(`select pg_log_standby_snapshot()`);
+  }
+
+  /** Whole transactions that this connection has not delivered, with simulated commit times. */
+  private fresh(data: readonly Buffer[]): SourceMessage[] {
+    const found: SourceMessage[] = [];
+    let open: SourceMessage[] = [];
+    let timeMs: number | null = null;
+    for (const bytes of data) {
+      const message = this.decoder.decode(bytes, 0, bytes.length);
+      if (message === null) continue;
+      if (message.kind === 'message' && message.prefix === timePrefix) {
+        timeMs = Number(message.content);
+        continue;
+      }
+      open.push(message);
+      if (message.kind !== 'commit') continue;
+      if (message.endLsn > this.read_) {
+        this.read_ = message.endLsn;
+        const committedAtMs = timeMs ?? 0;
+        found.push(
+          ...open.map((one) => (one.kind === 'begin' || one.kind === 'commit' ? { ...one, committedAtMs } : one)),
+        );
+      }
+      open = [];
+      timeMs = null;
+    }
+    return found;
+  }
+}
+
+export const sourceRandom = (seed: number): Random => seeded(seed);
