@@ -38,8 +38,14 @@ export function actor(): string {
   }
 }
 
+/** A terminal of the usual width shows examples unbroken. */
+const helpColumns = 80;
+
 /** Help text with examples: what a person copies first. */
 export function examples(lines: readonly (readonly [string, string])[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
-  return `\nExamples:\n${lines.map(([command, meaning]) => `  $ ${command.padEnd(width)}  ${meaning}`).join('\n')}`;
+  const wide = lines.some(([, meaning]) => width + meaning.length + '  $ '.length + 2 > helpColumns);
+  const line = (command: string, meaning: string): string =>
+    wide ? `  # ${meaning}\n  $ ${command}` : `  $ ${command.padEnd(width)}  ${meaning}`;
+  return `\nExamples:\n${lines.map(([command, meaning]) => line(command, meaning)).join('\n')}`;
 }

@@ -6,7 +6,7 @@ import { ConfigError, type ExitCode } from '../base/errors.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { mappingsFolder } from './package-files.js';
-import { starterConfig, starterEnvironment } from './starter.js';
+import { simulatedConfig, simulatedEnvironment, simulatedPorts, starterConfig, starterEnvironment } from './starter.js';
 
 export interface Initialised {
   readonly folder: string;
@@ -15,25 +15,37 @@ export interface Initialised {
   readonly kept: readonly string[];
 }
 
-export async function execute(folder: string, options: Common, io: Io): Promise<ExitCode> {
-  const result = await initialise(resolve(io.cwd, folder));
+export interface InitOptions extends Common {
+  readonly simulated?: boolean;
+}
+
+export async function execute(folder: string, options: InitOptions, io: Io): Promise<ExitCode> {
+  const simulated = options.simulated === true;
+  const result = await initialise(resolve(io.cwd, folder), simulated);
   const at = relative(io.cwd, result.folder);
   print(io, options, result, (paint) =>
     [
       ...result.written.map((file) => `${paint.green('written')}  ${join(at, file)}`),
       ...result.kept.map((file) => `${paint.dim('kept')}     ${join(at, file)}`),
       '',
-      'Next: copy .env.example to .env and fill it in, edit truespoke.yaml, then run `truespoke check`.',
+      simulated
+        ? simulatedNext
+        : 'Next: copy .env.example to .env and fill it in, edit truespoke.yaml, then run `truespoke check`.',
     ].join('\n'),
   );
   return 0;
 }
 
-export async function initialise(folder: string): Promise<Initialised> {
+const simulatedNext = `Next, each in a terminal of its own:
+  truespoke simulate salesforce --port ${simulatedPorts.salesforce} --sample
+  truespoke simulate shopify --port ${simulatedPorts.shopify} --sample
+  truespoke run`;
+
+export async function initialise(folder: string, simulated = false): Promise<Initialised> {
   const mappings = (await readdir(mappingsFolder)).filter((name) => /\.(yaml|json)$/.test(name)).sort();
   const files: (readonly [string, string])[] = [
-    ['truespoke.yaml', starterConfig],
-    ['.env.example', starterEnvironment],
+    ['truespoke.yaml', simulated ? simulatedConfig : starterConfig],
+    simulated ? ['.env', simulatedEnvironment] : ['.env.example', starterEnvironment],
   ];
   for (const name of mappings) files.push([join('mappings', name), await readFile(join(mappingsFolder, name), 'utf8')]);
   const written: string[] = [];
@@ -66,14 +78,16 @@ export function register(program: Command, frame: Frame): void {
   program
     .command('init [folder]')
     .description('write truespoke.yaml, starter mappings and .env.example; nothing is overwritten')
+    .option('--simulated', 'pointed at `truespoke simulate`, .env included')
     .addHelpText(
       'after',
       examples([
         ['truespoke init', 'in this folder'],
         ['truespoke init acme', 'in the folder acme'],
+        ['truespoke init --simulated', 'to try it against simulators'],
       ]),
     )
     .action(async (folder: string | undefined, _options: unknown, command: Command) => {
-      frame.code = await execute(folder ?? '.', command.optsWithGlobals<Common>(), frame.io);
+      frame.code = await execute(folder ?? '.', command.optsWithGlobals<InitOptions>(), frame.io);
     });
 }

@@ -20,6 +20,7 @@ import { register as review } from './review.js';
 import { register as reconcile } from './reconcile.js';
 import { register as runEngine } from './run.js';
 import { register as simulate } from './simulate.js';
+import { register as sql } from './sql.js';
 import { register as status } from './status.js';
 import { register as token } from './token.js';
 
@@ -31,6 +32,7 @@ const commands: readonly Register[] = [
   runEngine,
   backfill,
   status,
+  sql,
   pause,
   parked,
   conflicts,

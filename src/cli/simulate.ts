@@ -14,6 +14,7 @@ export interface SimulateOptions extends Common {
   readonly port?: number;
   readonly seed: number;
   readonly faults: readonly string[];
+  readonly sample?: boolean;
 }
 
 interface Simulated {
@@ -76,6 +77,10 @@ async function start(system: System, options: SimulateOptions, io: Io): Promise<
     const { startSalesforce } = await import('../simulators/salesforce/server.js');
     const log = options.verbose === true ? { log: (line: string) => io.err.write(`${line}\n`) } : {};
     const running = await startSalesforce({ port, seed: options.seed, ...log });
+    if (options.sample === true) {
+      const { sampleOrg } = await import('../simulators/salesforce/sample.js');
+      for (const [object, rows] of Object.entries(sampleOrg)) running.load(object, rows);
+    }
     return {
       url: running.url,
       faults: running.faults,
@@ -95,6 +100,10 @@ async function start(system: System, options: SimulateOptions, io: Io): Promise<
   }
   const { startShopify } = await import('../simulators/shopify/server.js');
   const running = await startShopify({ port, seed: options.seed });
+  if (options.sample === true) {
+    const { sampleShop } = await import('../simulators/shopify/sample.js');
+    for (const [object, rows] of Object.entries(sampleShop)) running.load(object, rows);
+  }
   return {
     url: running.url,
     faults: running.faults,
@@ -137,7 +146,8 @@ export function register(program: Command, frame: Frame): void {
     .description('run a simulator of a remote system on this machine')
     .addArgument(new Argument('<system>', 'which one').choices(systems))
     .option('-p, --port <port>', 'the port; a free one if left out', whole(0, 65_535))
-    .option('--seed <number>', 'seeds what it draws: the same seed, the same faults', whole(0, 4_294_967_295), 1)
+    .option('--sample', 'begin with a handful of records, as the starter mappings want')
+    .option('--seed <number>', 'the same seed, the same faults', whole(0, 4_294_967_295), 1)
     .option('--faults <fault...>', 'each as kind[=value][@probability][:route]', [])
     .addHelpText(
       'after',

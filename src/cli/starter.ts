@@ -49,3 +49,23 @@ SHOPIFY_SHOP=example.myshopify.com
 SHOPIFY_ACCESS_TOKEN=
 SHOPIFY_WEBHOOK_SECRET=
 `;
+
+/** Where `init --simulated` expects the simulators. */
+export const simulatedPorts = { salesforce: 7431, shopify: 7432 } as const;
+
+/** The same project, pointed at simulators on this machine. */
+export const simulatedConfig = starterConfig.replace(
+  '    accessToken:',
+  '    apiUrl: ${SHOPIFY_URL}\n    accessToken:',
+);
+
+/** Made up by the simulators, worth nothing anywhere else: so this one is written as .env itself. */
+export const simulatedEnvironment = `# For the simulators: truespoke simulate <system> --port <port> --sample
+SALESFORCE_LOGIN_URL=http://127.0.0.1:${simulatedPorts.salesforce}
+SALESFORCE_CLIENT_ID=truespoke-simulator
+SALESFORCE_CLIENT_SECRET=simulated-secret
+SHOPIFY_URL=http://127.0.0.1:${simulatedPorts.shopify}
+SHOPIFY_SHOP=truespoke-demo.myshopify.com
+SHOPIFY_ACCESS_TOKEN=shpat_simulated_access_token
+SHOPIFY_WEBHOOK_SECRET=simulated-webhook-secret
+`;
