@@ -42,6 +42,12 @@ export async function openSlot(options: SlotOptions): Promise<ReplicationSource>
 const mebibyte = 1024 * 1024;
 /** An acknowledgement may wait this long for a later one: each status costs the walsender a wake-up. */
 const acknowledgeEveryMs = 100;
+/**
+ * Postgres 16 to 18 now and then sleep through a commit (wait event WalSenderWaitForWal, flushed beyond sent): their walsender
+ * looks at the flushed position first and lines up for the wake-up after. A status makes it look again, so that a change on
+ * a quiet hub is late by this much and not by half a wal_sender_timeout.
+ */
+const statusEveryMsMax = 500;
 /** A stopping server asks again upon each answer (F27): so often is enough. */
 const answerAgainMs = 50;
 /** Above this many arrivals a millisecond, wait one: fewer, larger reads cost a fraction of the CPU. */
@@ -89,7 +95,7 @@ class SlotStream implements ReplicationSource {
 
   private lastHeardMs: number;
   private lastStatusMs = -Infinity;
-  private statusEveryMs = 10_000;
+  private statusEveryMs = statusEveryMsMax;
   private statusPlanned = false;
   private takePlanned = false;
   private paused = false;
@@ -254,14 +260,15 @@ class SlotStream implements ReplicationSource {
     if (this.frames.chunks.length > 0 || this.failure !== null) return Promise.resolve();
     const woken = new AbortController();
     return new Promise((resolve) => {
-      this.wait = {
+      const wait: Wait = {
         resolve: () => {
-          this.wait = null;
+          // Called again when the sleep ends; by then the next read may be waiting.
+          if (this.wait === wait) this.wait = null;
           woken.abort();
           resolve();
         },
       };
-      const { wait } = this;
+      this.wait = wait;
       void this.clock.sleep(ms, woken.signal).then(wait.resolve);
     });
   }
