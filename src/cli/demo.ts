@@ -1,6 +1,6 @@
 // Owns `truespoke demo`: two simulated systems, an embedded hub and an engine, the first reading of everything, and a tour whose every claim is checked.
 // Exit code 0 only when all of them held.
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ExitCode } from '../base/errors.js';
 import { examples, type Common, type Frame } from './command.js';
@@ -31,9 +31,10 @@ export async function execute(folder: string, options: DemoOptions, io: Io): Pro
   const screen = new Screen(io, options.json === true);
   const started = io.clock.monotonic();
   screen.line(`${screen.strong('truespoke demo')}  Salesforce and Shopify kept true through a Postgres hub`);
-  const world = await openWorld(join(io.cwd, folder), io);
   let sound = false;
+  let world: World | null = null;
   try {
+    world = await openWorld(resolve(io.cwd, folder), io);
     const backfillSeconds = await begin(world, screen, started, io);
     sound = true;
     const steps = await tour(world, screen, io);
@@ -46,7 +47,7 @@ export async function execute(folder: string, options: DemoOptions, io: Io): Pro
     if (!io.signal.aborted) throw error;
     return 1;
   } finally {
-    await world.close(sound);
+    await world?.close(sound);
   }
 }
 

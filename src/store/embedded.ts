@@ -28,6 +28,8 @@ export interface EmbeddedOptions {
   readonly clock?: Clock;
   /** More server settings, for tests and drills. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Aborts the start, and then rejects with its reason; a hub that is open stays open. */
+  readonly signal?: AbortSignal;
 }
 
 export interface EmbeddedHub {
@@ -74,10 +76,11 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedHu
   const dir = path.join(directory, 'postgres');
   await makeFolder(directory);
   const [binaries, account] = await Promise.all([findBinaries(), serverAccount(dir)]);
-  const cluster: Cluster = { binaries, account, dir, clock };
+  const cluster: Cluster = { binaries, account, dir, clock, signal: options.signal };
   await checkReachable(cluster);
   const remembered = await recall(directory, dir);
   for (let attempt = 1; ; attempt += 1) {
+    options.signal?.throwIfAborted();
     try {
       const joined = await findRunning(cluster);
       const running = joined ?? (await startServer(cluster, directory, remembered, options));

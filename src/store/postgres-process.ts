@@ -16,6 +16,8 @@ export interface Cluster {
   readonly account: Account | undefined;
   readonly dir: string;
   readonly clock: Clock;
+  /** Aborts a start that is under way; what it made so far is ended. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Messages are parsed, so they must not depend on the machine's language. */
@@ -72,12 +74,13 @@ export async function initialise(
         ...auth,
         ...(options.durable === false ? ['--no-sync'] : []),
       ],
-      { ...identity(account), env: environment, cwd: '/' },
+      { ...identity(account), env: environment, cwd: '/', signal: cluster.signal },
     );
     await rename(made, dir);
   } catch (error) {
     const taken = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
     await rm(made, { recursive: true, force: true });
+    cluster.signal?.throwIfAborted();
     // Another process made the directory meanwhile: theirs is as good.
     if (taken) return;
     throw startFailure(dir, (error as { stderr?: string }).stderr ?? String(error), error);
@@ -158,12 +161,13 @@ export async function start(cluster: Cluster, options: StartOptions): Promise<Ru
   child.once('error', () => (exited = true));
   child.unref();
   const until = cluster.clock.monotonic() + (options.readyMsMax ?? 120_000);
-  while (!exited && cluster.clock.monotonic() < until) {
+  while (!exited && cluster.signal?.aborted !== true && cluster.clock.monotonic() < until) {
     const now = await readPostmaster(cluster.dir);
     if (now !== null && now.pid === child.pid && now.ready) return { pid: now.pid, port: options.port };
     await cluster.clock.sleep(10);
   }
   if (!exited && child.pid !== undefined) process.kill(child.pid, 'SIGQUIT');
+  cluster.signal?.throwIfAborted();
   const said = (await readFile(options.logFile, 'utf8').catch(() => '')).slice(from);
   throw startFailure(cluster.dir, said, undefined, options.port);
 }

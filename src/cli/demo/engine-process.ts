@@ -4,8 +4,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../../base/clock.js';
 import { Halt } from '../../base/errors.js';
+import type { Io } from '../io.js';
 import { executable } from '../package-files.js';
 
 const startMsMax = 30_000;
@@ -18,25 +18,25 @@ export class EngineProcess {
 
   constructor(
     private readonly folder: string,
-    private readonly clock: Clock,
-    private readonly environment: Readonly<Record<string, string | undefined>>,
+    private readonly io: Pick<Io, 'clock' | 'env' | 'signal'>,
   ) {}
 
   get pid(): number | null {
     return this.child?.pid ?? null;
   }
 
-  /** Resolves when the engine says that it runs. Rejects with the end of its log when it ends before. */
+  /** Resolves when the engine says that it runs. Rejects with what it said when it ends before, and when the signal aborts. */
   async start(): Promise<void> {
     const log = openSync(this.logFile, 'a', 0o600);
     const child = spawn(process.execPath, [executable, 'run', '--json', '-c', join(this.folder, 'truespoke.yaml')], {
       stdio: ['ignore', 'pipe', log, 'ipc'],
-      env: { ...this.environment },
+      env: { ...this.io.env },
     });
     closeSync(log);
     this.child = child;
     let text = '';
     const waiting = new AbortController();
+    const until = AbortSignal.any([waiting.signal, this.io.signal]);
     const running = new Promise<boolean>((resolve) => {
       child.stdout?.on('data', (chunk: Buffer) => {
         text += chunk.toString('utf8');
@@ -44,7 +44,7 @@ export class EngineProcess {
       });
       child.once('error', () => resolve(false));
       child.once('exit', () => resolve(false));
-      void this.clock.sleep(startMsMax, waiting.signal).then(() => resolve(false));
+      void this.io.clock.sleep(startMsMax, until).then(() => resolve(false));
     });
     this.ended = new Promise((resolve) => {
       child.once('exit', () => resolve());
@@ -54,6 +54,7 @@ export class EngineProcess {
     waiting.abort();
     if (started) return;
     await this.stop();
+    this.io.signal.throwIfAborted();
     throw await this.failure(text);
   }
 
@@ -74,7 +75,7 @@ export class EngineProcess {
     if (this.child === null) return;
     this.child.kill('SIGTERM');
     const waiting = new AbortController();
-    await Promise.race([this.ended, this.clock.sleep(endMsMax, waiting.signal)]);
+    await Promise.race([this.ended, this.io.clock.sleep(endMsMax, waiting.signal)]);
     waiting.abort();
     await this.kill();
   }

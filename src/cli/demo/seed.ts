@@ -1,5 +1,6 @@
 // Owns what the two systems hold before they ever heard of each other: the Superstore's records, spread as in a company that has run a CRM
 // and a shop side by side for years. No randomness: the position of a record decides what became of it.
+import { setImmediate } from 'node:timers/promises';
 import type { SalesforceSimulator } from '../../simulators/salesforce/server.js';
 import type { ShopifySimulator } from '../../simulators/shopify/server.js';
 import type { Article, Person, Sale, Superstore } from './superstore.js';
@@ -145,28 +146,50 @@ function shopOrderOf(sale: Sale, person: Person | undefined): Row {
   };
 }
 
-/** Fills both systems. Takes about two seconds. */
-export function plant(seed: Seed, salesforce: SalesforceSimulator, shopify: ShopifySimulator): void {
-  const accounts = salesforce.load('Account', seed.accounts);
-  salesforce.load(
+type Load = (object: string, rows: readonly Row[]) => readonly string[];
+
+const rowsAtOnce = 250;
+
+/** Fills both systems. Takes about two seconds, and lets others have their turn: a signal is heard at once. Rejects when it aborts. */
+export async function plant(
+  seed: Seed,
+  salesforce: SalesforceSimulator,
+  shopify: ShopifySimulator,
+  signal: AbortSignal,
+): Promise<void> {
+  const into =
+    (load: Load) =>
+    async (object: string, rows: readonly Row[]): Promise<readonly string[]> => {
+      const ids: string[] = [];
+      for (let at = 0; at < rows.length; at += rowsAtOnce) {
+        signal.throwIfAborted();
+        ids.push(...load(object, rows.slice(at, at + rowsAtOnce)));
+        await setImmediate();
+      }
+      return ids;
+    };
+  const crm = into((object, rows) => salesforce.load(object, rows));
+  const shop = into((object, rows) => shopify.load(object, rows));
+  const accounts = await crm('Account', seed.accounts);
+  await crm(
     'Contact',
     seed.contacts.map(({ account, ...fields }) => ({
       ...fields,
       AccountId: account === null ? null : (accounts[account] ?? null),
     })),
   );
-  const products = salesforce.load(
+  const products = await crm(
     'Product2',
     seed.products.map(({ UnitPrice: _, ...fields }) => fields),
   );
-  salesforce.load(
+  await crm(
     'PricebookEntry',
     seed.products.flatMap(({ UnitPrice, LastModifiedDate }, at) => {
       const place = { Pricebook2Id: salesforce.org.standardPricebookId, Product2Id: products[at], IsActive: true };
       return UnitPrice === null ? [] : [{ ...place, UnitPrice, LastModifiedDate }];
     }),
   );
-  shopify.load('Customer', seed.shopCustomers);
-  shopify.load('Product', seed.shopProducts);
-  shopify.load('Order', seed.shopOrders);
+  await shop('Customer', seed.shopCustomers);
+  await shop('Product', seed.shopProducts);
+  await shop('Order', seed.shopOrders);
 }

@@ -48,9 +48,11 @@ export async function openWorld(path: string, io: Io): Promise<World> {
   };
   process.once('exit', lastResort);
   try {
-    const opening = openEmbedded({ directory: folder.path, clock });
+    const opening = openEmbedded({ directory: folder.path, clock, signal: io.signal });
+    // Whoever waits for it hears of a failure; until then it must not end the process.
+    opening.catch(() => undefined);
     undo.push(() => opening.then((hub) => hub.close()).catch(() => undefined));
-    const [salesforce, shopify] = await startSimulators(beginning, clock);
+    const [salesforce, shopify] = await startSimulators(beginning, io);
     undo.push(
       () => salesforce.close(),
       () => shopify.close(),
@@ -62,7 +64,7 @@ export async function openWorld(path: string, io: Io): Promise<World> {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     await folder.writeEnvironment(environmentOf(salesforce, shopify, port));
-    const engine = new EngineProcess(folder.path, clock, io.env);
+    const engine = new EngineProcess(folder.path, io);
     box.engine = engine;
     const runs = beginning.kind === 'resumed' ? beginning.kept.runs : 0;
     let closed: Promise<void> | null = null;
@@ -104,14 +106,14 @@ function stopServerNow(folder: string): void {
 
 async function startSimulators(
   beginning: Beginning,
-  clock: Clock,
+  { clock, signal }: Io,
 ): Promise<readonly [SalesforceSimulator, ShopifySimulator]> {
   const salesforce = await startSalesforce({ clock, org: { name: 'Superstore' }, dailyApiRequests: 1_000_000 });
   const shopify = await startShopify({ clock, shopName: 'Superstore', throttle: plusThrottle });
   if (beginning.kind === 'resumed') {
     salesforce.restore(beginning.kept.salesforce);
     shopify.restore(beginning.kept.shopify);
-  } else plant(seedOf(await readSuperstore()), salesforce, shopify);
+  } else await plant(seedOf(await readSuperstore()), salesforce, shopify, signal);
   return [salesforce, shopify];
 }
 
