@@ -348,11 +348,14 @@ export async function dueEntities(
   }));
 }
 
-/** Deletions of one source transaction wait for a person. */
+/** Deletions of one source transaction wait for a person; what else it changed goes its way. */
 export async function holdDeletes(tx: Tx, entity: EntityName, lsn: string): Promise<void> {
   await tx.query(
-    `update truespoke.delivery set state = 'held', reason = 'mass_delete'
-      where entity = $1 and lsn = $2::pg_lsn and state = 'pending'`,
+    `update truespoke.delivery d set state = 'held', reason = 'mass_delete'
+      where d.entity = $1 and d.lsn = $2::pg_lsn and d.state = 'pending'
+        and (select j.op from truespoke.journal j
+              where j.entity = d.entity and j.hub_id = d.hub_id and j.commit_lsn = d.lsn
+              order by j.seq desc limit 1) = 'delete'`,
     [entity, lsn],
   );
 }

@@ -157,3 +157,32 @@ test('F106 a mass deletion is held however small the pages it comes in, by the l
   const [row] = await on.sql('select count(*)::int as n from hub.person');
   expect(Number(row?.['n'])).toBeGreaterThanOrEqual(48);
 });
+
+test('F106 a mass deletion in the hub is held; what else its transaction did goes out', async () => {
+  const on = await open({ spokes: { left }, mappings: [person('propagate').replace(/ {2}right:[^]*$/, '')] });
+  on.start();
+  await on.settled();
+  await on.sql(`insert into hub.person (email, name) select 'p' || i || '@x.test', 'P' from generate_series(1, 200) i`);
+  await on.until(() => on.remote('left').list('Contact').length === 200);
+  await on.settled();
+  await on.sql(`with gone as (delete from hub.person where email ~ '^p1' returning 1),
+      changed as (update hub.person set name = 'Q' where email = 'p2@x.test' returning 1)
+    insert into hub.person (email, name) values ('new@x.test', 'N')`);
+  await on.until(() =>
+    on
+      .remote('left')
+      .list('Contact')
+      .some((row) => row.fields['Name' as never] === 'N'),
+  );
+  await on.until(() =>
+    on
+      .remote('left')
+      .list('Contact')
+      .some((row) => row.fields['Name' as never] === 'Q'),
+  );
+  await on.settled();
+  expect(on.remote('left').list('Contact')).toHaveLength(201);
+  expect(await on.sql(`select count(*)::text as n from truespoke.delivery where state = 'held'`)).toEqual([
+    { n: '111' },
+  ]);
+});
