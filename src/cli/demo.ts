@@ -35,6 +35,7 @@ export async function execute(folder: string, options: DemoOptions, io: Io): Pro
   let world: World | null = null;
   try {
     world = await openWorld(resolve(io.cwd, folder), io);
+    sound = world.beginning === 'resumed';
     const backfillSeconds = await begin(world, screen, started, io);
     sound = true;
     const steps = await tour(world, screen, io);
