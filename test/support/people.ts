@@ -1,8 +1,15 @@
 // One small world for drills: a person with a name and a size, at two in-process spokes, and what to ask of it.
-import type { MemoryConfigInput } from '../../src/connectors/memory/config.js';
+import { systemClock } from '../../src/base/clock.js';
+import type { Http } from '../../src/base/http.js';
+import { silentLog } from '../../src/base/log.js';
+import { seeded, systemIds } from '../../src/base/random.js';
+import { memoryConnector } from '../../src/connectors/memory/index.js';
+import { parseMemoryConfig, type MemoryConfigInput } from '../../src/connectors/memory/config.js';
 import type { LedgerEntry } from '../../src/connectors/memory/remote.js';
 import type { Row } from '../../src/connectors/memory/table.js';
-import { remotePath } from '../../src/model/ids.js';
+import { reconcileNow, type Reconciliation } from '../../src/engine/reconcile.js';
+import { parseMapping } from '../../src/mapping/load.js';
+import { remotePath, spokeName } from '../../src/model/ids.js';
 import type { RemoteValue } from '../../src/model/record.js';
 import { openWheel, type Wheel, type WheelOptions } from './wheel.js';
 
@@ -48,6 +55,8 @@ export interface People extends Wheel {
   join(side: 'left' | 'right', email: string, name: string): string;
   /** Our own writes there, after the first `after` entries. */
   writes(side: 'left' | 'right', after?: number): readonly LedgerEntry[];
+  /** Compares a spoke with the hub once; what differs is repaired by the running engine. */
+  reconcile(side: 'left' | 'right'): Promise<Reconciliation>;
   /** Hub and both spokes hold exactly this. */
   agree(expected: Readonly<Record<string, string>>, ms?: number): Promise<void>;
 }
@@ -58,7 +67,8 @@ const names = {
 } as const;
 
 export async function openPeople(options: Partial<WheelOptions> = {}): Promise<People> {
-  const wheel = await openWheel({ spokes: peopleSpokes(), mappings: [personYaml()], ...options });
+  const given: WheelOptions = { spokes: peopleSpokes(), mappings: [personYaml()], ...options };
+  const wheel = await openWheel(given);
   const shown = (side: 'left' | 'right'): Record<string, RemoteValue> => {
     const { object, email, name } = names[side];
     const rows = wheel.remote(side).list(object);
@@ -102,6 +112,32 @@ export async function openPeople(options: Partial<WheelOptions> = {}): Promise<P
         .remote(side)
         .ledger.slice(after)
         .filter(({ by }) => by === 'self');
+    },
+    async reconcile(side) {
+      const texts = given.mappings.map((text, i) => ({ file: `mapping-${i}.yaml`, text }));
+      const { mapping } = parseMapping(texts, { spokes: ['left', 'right'] });
+      const connector = memoryConnector(wheel.remote(side));
+      const config = parseMemoryConfig({}, () => ({}));
+      const http: Http = { request: () => Promise.reject(new Error('no HTTP in this test')) };
+      const { signal } = new AbortController();
+      const ports = {
+        clock: systemClock,
+        random: seeded(1),
+        ids: systemIds(systemClock),
+        log: silentLog,
+        http,
+        signal,
+      };
+      return reconcileNow(
+        { ...ports, pool: wheel.db.pool, mapping },
+        {
+          name: spokeName(side),
+          connector: { name: 'memory', open: (deps) => connector.open(config, deps) },
+          concurrency: null,
+          spacingMs: 0,
+          quotaReserve: 0,
+        },
+      );
     },
     async agree(expected, ms = 20_000) {
       const sorted = (all: Readonly<Record<string, unknown>>): string =>
