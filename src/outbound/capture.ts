@@ -4,7 +4,7 @@
 import { assert, must } from '../base/assert.js';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
-import { hubId, type EntityName, type HubId, type SpokeName } from '../model/ids.js';
+import { fieldName, hubId, type EntityName, type HubId, type SpokeName } from '../model/ids.js';
 import { formatLsn, type Lsn } from '../model/lsn.js';
 import type { ReplicationSource, SourceMessage } from '../model/change.js';
 import { Halt } from '../base/errors.js';
@@ -89,6 +89,12 @@ function union(before: Dirty['after'], after: Dirty['after']): Dirty['after'] {
   return before === null || before === undefined || after === null || after === undefined
     ? null
     : { ...before, ...after };
+}
+
+/** Archiving a row deletes its record at the spokes, just as deleting it does. */
+function isRemoval({ op, before, after }: CapturedChange): boolean {
+  const field = fieldName('deleted_at');
+  return op === 'delete' || (op === 'update' && typeof after?.[field] === 'string' && typeof before?.[field] !== 'string');
 }
 
 interface Rekey {
@@ -195,7 +201,7 @@ class CaptureRun {
     open.seq += 1;
     rows.changes += 1;
     if (change.rekeyedFrom !== null) rows.rekeys.push({ entity, from: change.rekeyedFrom, to: hubId });
-    if (op === 'delete') open.deletes.set(entity, (open.deletes.get(entity) ?? 0) + 1);
+    if (isRemoval(change)) open.deletes.set(entity, (open.deletes.get(entity) ?? 0) + 1);
     for (const target of change.targets) {
       open.spokes.add(target.spoke);
       const key = `${target.spoke}\n${target.entity}\n${target.hubId}`;

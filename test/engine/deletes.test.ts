@@ -186,3 +186,17 @@ test('F106 a mass deletion in the hub is held; what else its transaction did goe
     { n: '111' },
   ]);
 });
+
+test('F106 archiving many rows at once is a mass deletion too', async () => {
+  const on = await open({ spokes: { left }, mappings: [person('archive').replace(/ {2}right:[^]*$/, '')] });
+  on.start();
+  await on.settled();
+  await on.sql(`insert into hub.person (email, name) select 'p' || i || '@x.test', 'P' from generate_series(1, 200) i`);
+  await on.until(() => on.remote('left').list('Contact').length === 200);
+  await on.settled();
+  await on.sql(`update hub.person set deleted_at = now()`);
+  await on.until(async () => (await on.sql(`select 1 from truespoke.delivery where state = 'held'`)).length === 200);
+  await on.settled();
+  expect(on.remote('left').list('Contact')).toHaveLength(200);
+  expect(await on.sql(`select kind from truespoke.review where state = 'open'`)).toEqual([{ kind: 'mass_delete' }]);
+});
