@@ -353,9 +353,9 @@ export async function holdDeletes(tx: Tx, entity: EntityName, lsn: string): Prom
   await tx.query(
     `update truespoke.delivery d set state = 'held', reason = 'mass_delete'
       where d.entity = $1 and d.lsn = $2::pg_lsn and d.state = 'pending'
-        and (select j.op = 'delete' or j.after ->> 'deleted_at' is not null from truespoke.journal j
-              where j.entity = d.entity and j.hub_id = d.hub_id and j.commit_lsn = d.lsn
-              order by j.seq desc limit 1)`,
+        and coalesce((select j.op = 'delete' or j.after ->> 'deleted_at' is not null from truespoke.journal j
+                       where j.entity = d.entity and j.hub_id = d.hub_id and j.commit_lsn = d.lsn
+                       order by j.seq desc limit 1), true)`,
     [entity, lsn],
   );
 }
