@@ -5,7 +5,7 @@ import type { AuditRow } from '../store/audit.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { wholeNumber } from './parked.js';
-import { renderTable, type Paint } from './render.js';
+import { countText, renderTable, type Paint } from './render.js';
 
 export interface AuditOptions extends Common {
   readonly limit: number;
@@ -52,14 +52,19 @@ function listText(orders: readonly AuditRow[], paint: Paint, width: number): str
   );
 }
 
-const detailCharacters = 60;
+const listedMax = 5;
 
+/** Nothing is cut in the middle: what masks secrets must see the whole of them. */
 function detailText(detail: AuditRow['detail']): string {
-  const text = Object.entries(detail)
+  return Object.entries(detail)
     .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${name} ${wordOf(value)}`)
     .join(', ');
-  return text.length > detailCharacters ? `${text.slice(0, detailCharacters - 1)}…` : text;
+}
+
+function wordOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) && value.length > listedMax ? `(${countText(value.length)})` : JSON.stringify(value);
 }
 
 export function register(program: Command, frame: Frame): void {

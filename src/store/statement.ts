@@ -1,5 +1,5 @@
 // Owns running a statement that a person typed, as any application of the hub would: no provenance, no rights beyond those of the role.
-import type { Cell, Queryable } from './pool.js';
+import type { Cell, Queryable, Statement } from './pool.js';
 
 export interface Answered {
   /** e.g. `UPDATE`; null where Postgres told none. */
@@ -11,8 +11,9 @@ export interface Answered {
 
 /** Several statements are refused: the answer of each but the last would be lost. */
 export async function runStatement(db: Queryable, text: string): Promise<Answered> {
-  // With a values array the extended protocol is used, which takes one statement only.
-  const result = (await db.query({ text, values: [] })) as Awaited<ReturnType<Queryable['query']>> & {
+  // The extended protocol takes one statement only.
+  const extended: Statement & { readonly queryMode: 'extended' } = { text, queryMode: 'extended' };
+  const result = (await db.query(extended)) as Awaited<ReturnType<Queryable['query']>> & {
     readonly command?: string;
     readonly fields?: readonly { readonly name: string }[];
   };
