@@ -30,17 +30,15 @@ async function disagree(): Promise<string> {
   const left = await wheel.until(() => wheel.remote('left').list('Thing')[0]);
   await wheel.until(() => wheel.remote('right').list('Thing')[0]);
   await wheel.settled();
-  await wheel.sql(`update truespoke.spoke set paused_at = now(), paused_by = 'person' where name = 'left'`);
-  await systemClock.sleep(1_200);
+  // Nothing goes out until intake has seen both edits.
+  await wheel.restart({ roles: ['capture', 'inbound'] });
   await wheel.sql(`update hub.thing set label = 'from hub'`);
   wheel.remote('left').edit('Thing', left.id, { [label]: 'from left' } as RemoteFields);
-  await wheel.until(() => wheel.remote('right').list('Thing')[0]?.fields[label] === 'from hub');
-  // Intake first: the poll must see the edit before the delivery goes out.
-  await wheel.sql(`update truespoke.delivery set not_before = now() + interval '3 seconds' where spoke = 'left'`);
-  await wheel.sql(`update truespoke.spoke set paused_at = null, paused_by = null where name = 'left'`);
   const row = await wheel.until(
     async () => (await wheel.sql(`select id from truespoke.conflict where state = 'open'`))[0],
   );
+  await wheel.restart({ roles: ['capture', 'inbound', 'outbound'] });
+  await wheel.until(() => shown('right') === 'from hub');
   return row['id'] ?? '';
 }
 
