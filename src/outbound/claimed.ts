@@ -98,3 +98,8 @@ export interface Planned {
   readonly delivery: Claimed;
   readonly difference: Difference;
 }
+
+/** The row is gone, and so must be what the spoke keeps of it. */
+export function isRemovalOfRow(context: ClaimContext, { delivery, difference }: Planned): boolean {
+  return (difference.kind === 'delete' || difference.kind === 'unlink') && !context.rows.has(delivery.hubId);
+}

@@ -1,9 +1,11 @@
 // What does a write's result mean for its delivery? Pure. Law 5: unknown is never retried blindly.
 import type { WriteResult } from '../connectors/connector.js';
+import type { SpokeMapping } from '../mapping/mapping.js';
 import { sameRemote } from '../mapping/values.js';
-import type { ExternalId, RemotePath, Version } from '../model/ids.js';
-import type { RemoteRecord } from '../model/record.js';
+import type { ExternalId, FieldName, RemotePath, Version } from '../model/ids.js';
+import type { HubFields, HubValue, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Intent } from '../model/intent.js';
+import { resembles } from './resemble.js';
 
 export type Outcome =
   | {
@@ -106,8 +108,28 @@ export function judge(intent: Intent, found: RemoteRecord | null, before: Versio
 }
 
 function shows(record: RemoteRecord, intent: Intent): boolean {
-  return Object.entries(intent.fields).every(([path, value]) => {
-    const shown = record.fields[path as RemotePath];
-    return shown === undefined || sameRemote(shown, value);
-  });
+  return Object.entries(intent.fields).every(([path, value]) => isShown(record, path as RemotePath, value));
+}
+
+/** Absent is not observed, which says nothing against it. */
+function isShown(record: RemoteRecord, path: RemotePath, sent: RemoteValue): boolean {
+  const shown = record.fields[path];
+  return shown === undefined || sameRemote(shown, sent) || resembles(sent, shown);
+}
+
+/**
+ * Of a record that someone changed after our write: the hub values whose every path still shows what we sent. They were agreed on; taking
+ * them for the other one's edits would turn back what the hub has changed since.
+ */
+export function stillShown(mapping: SpokeMapping, intent: Intent, record: RemoteRecord): HubFields {
+  const fields: Record<FieldName, HubValue> = {};
+  for (const { field, writes } of mapping.fields) {
+    const value = intent.hub[field.name];
+    const seen = writes.every((path) => {
+      const sent = intent.fields[path];
+      return sent !== undefined && record.fields[path] !== undefined && isShown(record, path, sent);
+    });
+    if (value !== undefined && writes.length > 0 && seen) fields[field.name] = value;
+  }
+  return fields;
 }

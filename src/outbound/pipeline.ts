@@ -18,13 +18,13 @@ import { linksByExternal } from '../store/links.js';
 import { hasOpenTruncate } from '../store/reviews.js';
 import { transaction, type Pool } from '../store/pool.js';
 import { childLinks, withChildren } from './children.js';
-import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
-import { findTwins, readBack, readImages, send, toWrite, type Outgoing } from './deliver.js';
+import { diffInput, isRemovalOfRow, loadClaim, type ClaimContext, type Planned } from './claimed.js';
+import { findTwins, missingRecord, readBack, readImages, send, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
 import { findNews, isBlind } from './news.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { judge, outcomeOf, type Outcome } from './outcome.js';
-import { confirmedBase, confirmedVersion, settleAll, type Settlement } from './settle.js';
+import { confirmedBase, confirmedVersion, partlyShown, settleAll, type Settlement } from './settle.js';
 
 /** Where outbound hands what a spoke showed: inbound merges it, in its own transaction. */
 export type InboundDoor = (observed: {
@@ -585,7 +585,10 @@ class DeliveryBatch {
       }
       case 'changed':
         changed.push(verdict.record);
-        return this.later(delivery, 0, 'changed_meanwhile', false);
+        return (
+          partlyShown(this.mapping, delivery, intent, verdict.record, this.deps.clock.now()) ??
+          this.later(delivery, 0, 'changed_meanwhile', false)
+        );
       case 'gone':
         if (intent.externalId !== null) changed.push(missingRecord(this.mapping, intent.externalId as ExternalId));
         return this.later(delivery, 0, 'gone', false);
@@ -593,22 +596,4 @@ class DeliveryBatch {
         return verdict satisfies never;
     }
   }
-}
-
-function isRemovalOfRow(context: ClaimContext, { delivery, difference }: Planned): boolean {
-  return (difference.kind === 'delete' || difference.kind === 'unlink') && !context.rows.has(delivery.hubId);
-}
-
-function missingRecord(mapping: SpokeMapping, externalId: ExternalId): RemoteRecord {
-  return {
-    object: mapping.object,
-    externalId,
-    version: '' as RemoteRecord['version'],
-    deleted: true,
-    hubKey: null,
-    modifiedBySelf: null,
-    mergedInto: null,
-    fields: {},
-    children: {},
-  };
 }

@@ -19,7 +19,9 @@ import {
 } from '../store/links.js';
 import { closeParked, park, type Park } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
+import type { Intent } from '../model/intent.js';
 import { samePaths } from './diff.js';
+import { stillShown } from './outcome.js';
 
 /** What becomes of one claimed delivery. */
 export type Settlement = { readonly delivery: Claimed } & (
@@ -253,4 +255,29 @@ function imageFrom(
 /** With no image, the version may belong to a later edit of someone else: it must not hide that edit. */
 export function confirmedVersion(stamp: Version, record: RemoteRecord | null): Version {
   return record === null ? version('') : stamp;
+}
+
+/**
+ * Someone changed the record after a write of ours that was never answered: what it still shows of ours is agreed on, the rest is for
+ * inbound, then it is diffed again. Null where nothing of ours is left.
+ */
+export function partlyShown(
+  mapping: SpokeMapping,
+  delivery: Claimed,
+  intent: Intent,
+  record: RemoteRecord,
+  nowMs: number,
+): Settlement | null {
+  const hub = stillShown(mapping, intent, record);
+  if (Object.keys(hub).length === 0) return null;
+  const link: LinkWrite = {
+    hubId: delivery.hubId,
+    externalId: record.externalId,
+    state: 'live',
+    base: confirmedBase(mapping, hub, intent.fields, record),
+    // The other one's edit must still be seen.
+    version: confirmedVersion(record.version, null),
+    settledAtMs: nowMs,
+  };
+  return { delivery, kind: 'applied', link, children: [], fresh: false, again: true, recheck: false };
 }

@@ -1,0 +1,67 @@
+// After a lost answer: what the spoke shows is our write in its own spelling, or somebody else's.
+import { describe, expect, test } from 'vitest';
+import type { Intent } from '../../src/model/intent.js';
+import { externalId, objectName, version, type Version } from '../../src/model/ids.js';
+import type { RemoteFields, RemoteRecord, RemoteValue } from '../../src/model/record.js';
+import { judge } from '../../src/outbound/outcome.js';
+import { resembles } from '../../src/outbound/resemble.js';
+
+const ours: readonly [RemoteValue, RemoteValue][] = [
+  [' Berta  W21 ', 'Berta W21'],
+  ['anna', 'ANNA'],
+  ['', null],
+  ['+14155552671', '(415) 555-2671'],
+  ['b, a', 'a, b'],
+  ['a long text that is cut', 'a long text'],
+  [13.25, 13.3],
+  [13.25, 13],
+  ['13.250', 13.25],
+  [
+    ['b', 'a', 'a'],
+    ['A', 'b'],
+  ],
+  [true, true],
+];
+const others: readonly [RemoteValue, RemoteValue][] = [
+  ['anna', 'hanna'],
+  ['anna', null],
+  [null, 'anna'],
+  ['anna', 'an'],
+  [13.25, 14.3],
+  [13.25, 12],
+  [13.25, 13.26],
+  [['a'], ['a', 'b']],
+  [true, false],
+  ['2', '20'],
+];
+
+describe('resembles', () => {
+  test.each(ours)('%j may have become %j', (sent, shown) => expect(resembles(sent, shown)).toBe(true));
+  test.each(others)('%j did not become %j', (sent, shown) => expect(resembles(sent, shown)).toBe(false));
+});
+
+describe('a write whose answer was lost', () => {
+  const fields = (values: Readonly<Record<string, RemoteValue>>): RemoteFields => values;
+  const record = (values: Readonly<Record<string, RemoteValue>>, stamp: string): RemoteRecord => ({
+    object: objectName('Contact'),
+    externalId: externalId('c-1'),
+    version: version(stamp),
+    deleted: false,
+    hubKey: null,
+    modifiedBySelf: null,
+    mergedInto: null,
+    fields: fields(values),
+    children: {},
+  });
+  const intent: Intent = { op: 'update', externalId: 'c-1', fields: fields({ Name: ' Ann ' }), hub: {}, sentAtMs: 0 };
+  const before: Version = version('1');
+
+  test('F64 applied and trimmed is applied, though nothing tells who wrote it', () => {
+    expect(judge(intent, record({ Name: 'Ann' }, '2'), before).kind).toBe('applied');
+  });
+
+  test('another value is somebody else’s, and the old one was never overwritten', () => {
+    expect(judge(intent, record({ Name: 'Eve' }, '2'), before).kind).toBe('changed');
+    expect(judge(intent, record({ Name: 'Eve' }, '1'), before).kind).toBe('not_applied');
+  });
+});
