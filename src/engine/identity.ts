@@ -66,7 +66,7 @@ export async function undoMerge(deps: IdentityDeps, id: string): Promise<MergeRe
       throw new ConfigError({
         code: 'no_merge',
         message: `there is no merge ${id} that could be undone`,
-        hint: 'select id, entity, survivor, loser, at from truespoke.merge where undone_at is null',
+        hint: '`truespoke audit` shows each merge with its id',
       });
     }
     const { entity: name, survivor, loser } = merge;
