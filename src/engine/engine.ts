@@ -71,7 +71,7 @@ export interface EngineLimits {
 }
 
 export const defaultLimits: EngineLimits = {
-  capture: { messagesMax: 50_000, waitMs: 5_000, spillRows: 20_000, massDelete: 100, idleAdvanceMs: 10_000 },
+  capture: { messagesMax: 10_000, waitMs: 5_000, spillRows: 20_000, massDelete: 100, idleAdvanceMs: 10_000 },
   inbound: { batchRecords: 1_000, massDelete: { absolute: 100, relative: 0.1 }, referenceWaitMs: 24 * 3_600_000 },
   outbound: {
     leaseMs: 300_000,

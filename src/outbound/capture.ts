@@ -9,10 +9,18 @@ import { formatLsn, type Lsn } from '../model/lsn.js';
 import type { ReplicationSource, SourceMessage } from '../model/change.js';
 import { Halt } from '../base/errors.js';
 import { holdDeletes, markDirty, type Dirty } from '../store/deliveries.js';
-import { advancePosition, ensureJournalDay, insertJournal, type JournalRow, type Position } from '../store/journals.js';
+import {
+  advancePosition,
+  ensureJournalDay,
+  insertJournal,
+  journalLine,
+  type JournalLine,
+  type JournalRow,
+  type Position,
+} from '../store/journals.js';
 import { openReviews, type Review } from '../store/conflicts.js';
 import { rekeyLinks } from '../store/links.js';
-import { openTransaction, transaction, type OpenTransaction, type Pool, type Tx } from '../store/pool.js';
+import { openTransaction, sqlState, transaction, type OpenTransaction, type Pool, type Tx } from '../store/pool.js';
 import { createChangeReader, type CapturedChange, type ChangeReader, type TableMap } from './change-reader.js';
 
 export interface CaptureDeps {
@@ -53,7 +61,9 @@ export interface CaptureProgress {
 
 /** Rows of one or more source transactions on their way to one durable step. */
 class Gathered {
-  readonly journal: JournalRow[] = [];
+  readonly journal: JournalLine[] = [];
+  /** UTC days of the journal's rows. */
+  readonly days = new Set<string>();
   readonly dirty = new Map<string, Dirty>();
   readonly reviews: Review[] = [];
   readonly rekeys: Rekey[] = [];
@@ -64,7 +74,8 @@ class Gathered {
 
   /** Takes a finished transaction in. Its dirty keys are newer than those gathered before. */
   absorb(other: Gathered): void {
-    for (const row of other.journal) this.journal.push(row);
+    for (const line of other.journal) this.journal.push(line);
+    for (const day of other.days) this.days.add(day);
     for (const [key, dirty] of other.dirty) this.mark(key, dirty);
     this.reviews.push(...other.reviews);
     this.rekeys.push(...other.rekeys);
@@ -80,8 +91,16 @@ class Gathered {
 
   clearRows(): void {
     this.journal.length = 0;
+    this.days.clear();
     this.dirty.clear();
     this.rekeys.length = 0;
+  }
+
+  /** Empty again, to take the next transaction in: most hold one row, and new containers cost more than the row. */
+  reset(): void {
+    this.clearRows();
+    this.reviews.length = 0;
+    this.changes = 0;
   }
 }
 
@@ -94,7 +113,9 @@ function union(before: Dirty['after'], after: Dirty['after']): Dirty['after'] {
 /** Archiving a row deletes its record at the spokes, just as deleting it does. */
 function isRemoval({ op, before, after }: CapturedChange): boolean {
   const field = fieldName('deleted_at');
-  return op === 'delete' || (op === 'update' && typeof after?.[field] === 'string' && typeof before?.[field] !== 'string');
+  return (
+    op === 'delete' || (op === 'update' && typeof after?.[field] === 'string' && typeof before?.[field] !== 'string')
+  );
 }
 
 interface Rekey {
@@ -114,6 +135,8 @@ interface OpenSource {
   readonly spokes: Set<SpokeName>;
   seq: number;
 }
+
+const uniqueViolation = '23505';
 
 /** Captures until the signal aborts. Rejects when the stream must be reopened. */
 export async function capture(deps: CaptureDeps, signal: AbortSignal): Promise<void> {
@@ -135,6 +158,7 @@ export async function capture(deps: CaptureDeps, signal: AbortSignal): Promise<v
 
 class CaptureRun {
   private ready = new Gathered();
+  private spare: Gathered | null = null;
   private open: OpenSource | null = null;
   /** Present while a transaction that is too large for memory is being written. */
   private spill: OpenTransaction | null = null;
@@ -184,11 +208,12 @@ class CaptureRun {
       lsnText: formatLsn(message.finalLsn),
       at: new Date(message.committedAtMs).toISOString(),
       atMs: message.committedAtMs,
-      rows: new Gathered(),
+      rows: this.spare ?? new Gathered(),
       deletes: new Map(),
       spokes: new Set(),
       seq: 0,
     };
+    this.spare = null;
     this.reader.begin();
     this.deps.crashpoint('source_begin');
   }
@@ -197,8 +222,7 @@ class CaptureRun {
     const open = must(this.open, 'source transaction');
     const { entity, hubId, op, origin, trace, before, after, lane } = change;
     const { at, atMs, lsnText, rows } = open;
-    rows.journal.push({ at, commitLsn: lsnText, seq: open.seq, entity, hubId, op, origin, trace, before, after });
-    open.seq += 1;
+    this.record(open, { at, commitLsn: lsnText, seq: open.seq, entity, hubId, op, origin, trace, before, after });
     rows.changes += 1;
     if (change.rekeyedFrom !== null) rows.rekeys.push({ entity, from: change.rekeyedFrom, to: hubId });
     if (isRemoval(change)) open.deletes.set(entity, (open.deletes.get(entity) ?? 0) + 1);
@@ -210,13 +234,20 @@ class CaptureRun {
     return rows.journal.length >= this.deps.limits.spillRows ? this.spillChunk(open) : undefined;
   }
 
+  /** Written down at once: a row that waits as objects costs the collector more than everything else here. */
+  private record(open: OpenSource, row: JournalRow): void {
+    open.rows.journal.push(journalLine(this.deps.position.epoch, row));
+    open.rows.days.add(open.at.slice(0, 10));
+    open.seq += 1;
+  }
+
   /** TRUNCATE names no rows: nothing is deleted at any spoke until a person has said so (F51). */
   private truncate(message: Extract<SourceMessage, { kind: 'truncate' }>): void {
     const open = must(this.open, 'source transaction');
     for (const relation of message.relations) {
       const entity = this.deps.tables.get(`${relation.schema}.${relation.table}`)?.entity.name;
       if (entity === undefined) continue;
-      open.rows.journal.push({
+      this.record(open, {
         at: open.at,
         commitLsn: open.lsnText,
         seq: open.seq,
@@ -228,7 +259,6 @@ class CaptureRun {
         before: null,
         after: null,
       });
-      open.seq += 1;
       this.deps.log.warn({ entity, lsn: open.lsnText }, 'truncate held');
       open.rows.reviews.push({
         kind: 'truncate',
@@ -248,6 +278,8 @@ class CaptureRun {
     if (message.endLsn <= this.durableLsn) return this.abandon();
     this.holdMassDelete(open);
     this.ready.absorb(open.rows);
+    open.rows.reset();
+    this.spare = open.rows;
     this.ready.transactions += 1;
     this.ready.endLsn = message.endLsn;
     this.ready.committedAtMs = message.committedAtMs;
@@ -272,10 +304,10 @@ class CaptureRun {
     const { ready } = this;
     const { endLsn } = ready;
     if (endLsn === null) return;
-    await this.ensureDays(ready.journal);
-    if (this.spill === null) await transaction(this.deps.pool, (tx) => this.write(tx, ready, endLsn));
+    await this.ensureDays(ready.days);
+    if (this.spill === null) await this.writeReady(ready, endLsn);
     else {
-      await this.write(this.spill.tx, ready, endLsn);
+      await this.write(this.spill.tx, ready, endLsn, true);
       await this.spill.commit();
       this.spill = null;
     }
@@ -293,8 +325,19 @@ class CaptureRun {
     this.woken.clear();
   }
 
-  private async write(tx: Tx, gathered: Gathered, endLsn: Lsn): Promise<void> {
-    await this.writeRows(tx, gathered);
+  /** The fast way first. What another process stored a moment ago (F24) is met by the careful one. */
+  private async writeReady(ready: Gathered, endLsn: Lsn): Promise<void> {
+    const { pool } = this.deps;
+    try {
+      await transaction(pool, (tx) => this.write(tx, ready, endLsn, false));
+    } catch (error) {
+      if (sqlState(error) !== uniqueViolation) throw error;
+      await transaction(pool, (tx) => this.write(tx, ready, endLsn, true));
+    }
+  }
+
+  private async write(tx: Tx, gathered: Gathered, endLsn: Lsn, mayRepeat: boolean): Promise<void> {
+    await this.writeRows(tx, gathered, mayRepeat);
     await openReviews(tx, gathered.reviews, this.deps.clock.now());
     for (const review of gathered.reviews) {
       if (review.kind === 'mass_delete') await holdDeletes(tx, review.entity, review.key);
@@ -316,8 +359,8 @@ class CaptureRun {
     });
   }
 
-  private async writeRows(tx: Tx, gathered: Gathered): Promise<void> {
-    await insertJournal(tx, this.deps.position.epoch, gathered.journal);
+  private async writeRows(tx: Tx, gathered: Gathered, mayRepeat: boolean): Promise<void> {
+    await insertJournal(tx, gathered.journal, { mayRepeat });
     this.deps.crashpoint('journal_inserted');
     for (const { entity, from, to } of gathered.rekeys) await rekeyLinks(tx, entity, from, to);
     await markDirty(tx, [...gathered.dirty.values()]);
@@ -328,18 +371,16 @@ class CaptureRun {
     if (this.spill === null) {
       // What was complete before it goes first, in its own step.
       await this.flush();
-      await this.ensureDays(open.rows.journal);
+      await this.ensureDays(open.rows.days);
       this.spill = await openTransaction(this.deps.pool);
     }
-    await this.writeRows(this.spill.tx, open.rows);
+    await this.writeRows(this.spill.tx, open.rows, true);
     open.rows.clearRows();
     this.deps.crashpoint('journal_spilled');
   }
 
-  private async ensureDays(rows: readonly JournalRow[]): Promise<void> {
-    const [first, last] = [rows[0]?.at.slice(0, 10), rows.at(-1)?.at.slice(0, 10)];
-    if (first === undefined || (first === last && this.days.has(first))) return;
-    for (const day of new Set(rows.map((row) => row.at.slice(0, 10)))) {
+  private async ensureDays(days: ReadonlySet<string>): Promise<void> {
+    for (const day of days) {
       if (this.days.has(day)) continue;
       await ensureJournalDay(this.deps.pool, day);
       this.days.add(day);

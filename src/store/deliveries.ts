@@ -4,6 +4,7 @@ import { storableJson } from '../base/storable.js';
 import type { EntityName, HubId, SpokeName } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
 import type { HubFields, RemoteValue } from '../model/record.js';
+import { textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 export type DeliveryLane = 0 | 1 | 2;
@@ -54,16 +55,18 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
        not_before = case when d.state = 'pending' and d.waits_for is null then null else d.not_before end,
        state = case when d.state = 'pending' and excluded.state = 'held' then 'held' else d.state end`,
     values: [
-      rows.map((row) => row.spoke),
-      rows.map((row) => row.entity),
-      rows.map((row) => row.hubId),
-      rows.map((row) => row.lane),
-      rows.map((row) => new Date(row.atMs).toISOString()),
-      rows.map((row) => row.lsn),
-      rows.map((row) => row.trace),
-      rows.map((row) => (row.observed === undefined || row.observed === null ? null : storableJson(row.observed))),
-      rows.map((row) => row.held ?? null),
-      rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after))),
+      textArray(rows.map((row) => row.spoke)),
+      textArray(rows.map((row) => row.entity)),
+      textArray(rows.map((row) => row.hubId)),
+      textArray(rows.map((row) => row.lane)),
+      textArray(rows.map((row) => new Date(row.atMs).toISOString())),
+      textArray(rows.map((row) => row.lsn)),
+      textArray(rows.map((row) => row.trace)),
+      textArray(
+        rows.map((row) => (row.observed === undefined || row.observed === null ? null : storableJson(row.observed))),
+      ),
+      textArray(rows.map((row) => row.held ?? null)),
+      textArray(rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after)))),
     ],
   });
 }

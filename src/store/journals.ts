@@ -3,6 +3,7 @@
 import { formatLsn, parseLsn, type Lsn } from '../model/lsn.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { HubFields, HubValue } from '../model/record.js';
+import { copyLines, copyText } from './copy.js';
 import { quoteName } from './identifier.js';
 import type { Queryable, Tx } from './pool.js';
 
@@ -40,30 +41,36 @@ export async function dropJournalBefore(db: Queryable, day: string): Promise<num
   return rows.length;
 }
 
-export async function insertJournal(tx: Tx, epoch: number, rows: readonly JournalRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  await tx.query({
-    name: 'journal_insert',
-    text: `insert into truespoke.journal (at, epoch, commit_lsn, seq, entity, hub_id, op, origin, trace, before, after)
-     select j.at::timestamptz, $1::int, j.lsn::pg_lsn, j.seq, j.entity, j.hub_id, j.op, j.origin, j.trace,
-            j.before::jsonb, j.after::jsonb
-       from unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
-              as j (at, lsn, seq, entity, hub_id, op, origin, trace, before, after)
-     on conflict do nothing`,
-    values: [
-      epoch,
-      rows.map((row) => row.at),
-      rows.map((row) => row.commitLsn),
-      rows.map((row) => row.seq),
-      rows.map((row) => row.entity),
-      rows.map((row) => row.hubId),
-      rows.map((row) => row.op),
-      rows.map((row) => row.origin),
-      rows.map((row) => row.trace),
-      rows.map((row) => (row.before === null ? null : JSON.stringify(row.before))),
-      rows.map((row) => (row.after === null ? null : JSON.stringify(row.after))),
-    ],
-  });
+/** A journal row ready to be stored. One string instead of a dozen objects: half of capture's CPU was the collector's. */
+export type JournalLine = string & { readonly __brand: 'JournalLine' };
+
+export function journalLine(epoch: number, row: JournalRow): JournalLine {
+  const { at, commitLsn, seq, entity, hubId, op, origin, trace, before, after } = row;
+  const names = `${copyText(entity)}\t${copyText(hubId)}\t${op}\t${copyText(origin)}\t${copyText(trace)}`;
+  return `${at}\t${epoch}\t${commitLsn}\t${seq}\t${names}\t${imageText(before)}\t${imageText(after)}\n` as JournalLine;
+}
+
+const imageText = (fields: HubFields | null): string => copyText(fields === null ? null : JSON.stringify(fields));
+
+const columns = 'at, epoch, commit_lsn, seq, entity, hub_id, op, origin, trace, before, after';
+
+/**
+ * Stores lines. A change that is journaled already stays as it is (another process may have stored it a moment ago) when it `mayRepeat`;
+ * else it is a unique violation (23505), and the rest is twice as fast.
+ */
+export async function insertJournal(
+  tx: Tx,
+  lines: readonly JournalLine[],
+  options: { readonly mayRepeat: boolean },
+): Promise<void> {
+  if (lines.length === 0) return;
+  if (!options.mayRepeat) return copyLines(tx, `copy truespoke.journal (${columns}) from stdin`, lines);
+  await tx.query('create temporary table if not exists journal_stage (like truespoke.journal) on commit delete rows');
+  await copyLines(tx, `copy journal_stage (${columns}) from stdin`, lines);
+  await tx.query(
+    `with staged as (delete from journal_stage returning ${columns})
+     insert into truespoke.journal (${columns}) select ${columns} from staged on conflict do nothing`,
+  );
 }
 
 export interface Rewrite {
