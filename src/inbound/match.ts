@@ -19,6 +19,8 @@ export type Matched =
   | { readonly kind: 'one'; readonly hubId: HubId }
   | { readonly kind: 'new' }
   | { readonly kind: 'ambiguous'; readonly candidates: readonly Candidate[] }
+  /** It is linked by now: another transaction came first, after we had looked for its link. */
+  | { readonly kind: 'raced' }
   /** The only candidate is already linked to another record of this spoke: the spoke holds two records of one thing. */
   | { readonly kind: 'duplicate'; readonly of: Candidate & { readonly linkedTo: ExternalId } };
 
@@ -41,7 +43,8 @@ export function keyText(rule: MatchRule, key: MatchKey): string {
   return JSON.stringify([key.rule, ...parts]);
 }
 
-export function match(candidates: readonly Candidate[]): Matched {
+export function match(self: ExternalId, candidates: readonly Candidate[]): Matched {
+  if (candidates.some(({ linkedTo }) => linkedTo === self)) return { kind: 'raced' };
   const [only, second] = candidates;
   if (only === undefined) return { kind: 'new' };
   if (second !== undefined) return { kind: 'ambiguous', candidates };

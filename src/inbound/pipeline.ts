@@ -322,7 +322,8 @@ async function matchAll(
   for (const [i, one] of unlinked.entries()) {
     const { incoming, fields } = one;
     const { externalId } = incoming.record;
-    if (raced.has(externalId)) {
+    const found = match(externalId, candidates[i] ?? []);
+    if (raced.has(externalId) || found.kind === 'raced') {
       decisions.push({ incoming, kind: 'refetch', delayMs: 0, why: 'raced' });
       continue;
     }
@@ -334,7 +335,7 @@ async function matchAll(
     const key = matchKey(entity, fields);
     const text = key === null ? null : keyText(must(entity.match[key.rule], 'rule'), key);
     const twin = text === null ? undefined : taken.get(text);
-    const outcome = twin === undefined ? match(candidates[i] ?? []) : ({ kind: 'duplicate', of: twin } as const);
+    const outcome = twin === undefined ? found : ({ kind: 'duplicate', of: twin } as const);
     if (outcome.kind === 'ambiguous') decisions.push({ incoming, kind: 'ambiguous', candidates: outcome.candidates });
     else if (outcome.kind === 'duplicate') decisions.push({ incoming, kind: 'duplicate', of: outcome.of });
     else {
