@@ -11,7 +11,7 @@ import { ownMappings, selectionOf } from '../mapping/selection.js';
 import type { EntityName, ExternalId, FieldName, SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
 import type { HubFields, RemoteValue } from '../model/record.js';
-import { insertConflicts, type ConflictRow } from '../store/conflicts.js';
+import { insertConflicts, openReviews, type ConflictRow } from '../store/conflicts.js';
 import { lane, markDirty, type Dirty } from '../store/deliveries.js';
 import {
   closeDrift,
@@ -69,6 +69,7 @@ interface Found {
 }
 
 const localRowsMax = 10_000;
+const unseenDeletionsMax = 100;
 /** The stream moves an idle position at least every ten seconds. */
 const captureWaitMs = 15_000;
 
@@ -136,14 +137,30 @@ class FeedSweep {
         remote: null,
       }));
       await saveDrift(tx, run, rows, clock.now());
-      // A deletion that was not captured is pushed like any other: the diff asks the mapping's policy.
-      await markDirty(
-        tx,
-        found.map((one) => this.dirty(one.hubId, null)),
-      );
+      await this.enqueue(tx, found);
       await saveRun(tx, run, { compared: 0, drifted: found.length, lastKey: null, finishedAtMs: clock.now() });
     });
     this.drifted += found.length;
+  }
+
+  /** A deletion that was not captured is pushed like any other, the diff asks the mapping's policy; many ask a person first (law 8). */
+  private async enqueue(tx: Tx, found: readonly LocalDrift[]): Promise<void> {
+    const gone = found.filter((one) => one.class === 'deletion_not_captured').length;
+    const asks = gone > unseenDeletionsMax;
+    await markDirty(
+      tx,
+      found.map((one): Dirty => {
+        const held = asks && one.class === 'deletion_not_captured' ? 'deleted_unseen' : null;
+        return { ...this.dirty(one.hubId, null), held };
+      }),
+    );
+    if (!asks) return;
+    const evidence = { records: gone, reason: 'rows that are gone from the hub, without a captured deletion' };
+    await openReviews(
+      tx,
+      [{ ...this.feed, kind: 'mass_delete', key: this.feed.entity, evidence }],
+      this.deps.clock.now(),
+    );
   }
 
   /** What differs from its base and is not merely on its way through the stream: capture gets a moment to come by it. */
