@@ -30,7 +30,7 @@ export interface StepResult {
 }
 
 const lookMs = 10;
-const waitMsMax = 15_000;
+const waitMsMax = 30_000;
 
 export class Tour {
   readonly books: Books;

@@ -60,7 +60,7 @@ export const faults: Step = {
       salesforce.faults.clear();
       shopify.faults.clear();
     }
-    await tour.expectAgreement(40_000);
+    await tour.expectAgreement(90_000);
     return clock.monotonic() - started;
   },
 };

@@ -30,7 +30,7 @@ export const kill: Step = {
     tour.expect(`${writesBefore} writes before the kill`, true, reached !== null);
     await world.engine.start();
     tour.act('start', `a new engine runs as ${String(world.engine.pid)}`);
-    await tour.expectAgreement(40_000);
+    await tour.expectAgreement(90_000);
     const after = engineWrites(world, tour.books);
     // Otherwise nothing was left to do after the kill, and nothing was shown.
     tour.expect('the new engine had work left', true, after > before);
