@@ -52,12 +52,7 @@ test('F99 a step back of the wall clock freezes bottleneck, even without minTime
       bare.schedule(() => Promise.resolve('ran')),
     ),
   ).toBe('still waiting');
-  expect(
-    await within(
-      300,
-      bound.run(ask, () => Promise.resolve('ran')),
-    ),
-  ).toBe('ran');
+  expect(await bound.run(ask, () => Promise.resolve('ran'))).toBe('ran');
   vi.restoreAllMocks();
   await bare.stop({ dropWaitingJobs: true }).catch(() => undefined);
 });

@@ -21,6 +21,7 @@ function run(signal: AbortSignal): Promise<void> {
   const live = {
     name: 'remote',
     spoke: { capabilities: { lanes } },
+    objects: [],
     defaults: new Map(),
     ready: new Set(),
     log: silentLog,
@@ -28,7 +29,8 @@ function run(signal: AbortSignal): Promise<void> {
     whenOpen: () => Promise.resolve(),
     pause: () => Promise.resolve(),
   } as unknown as LiveSpoke;
-  const context = { clock: systemClock, counters: uncounted } as unknown as EngineContext;
+  const pool = { query: () => Promise.resolve({ rows: [] }) };
+  const context = { clock: systemClock, counters: uncounted, pool } as unknown as EngineContext;
   return deliverSpoke(context, live, {} as OutboundDeps, signal);
 }
 
@@ -67,7 +69,7 @@ test('with endless work due, no more batches run than lanes, and no more wait th
           fullest.push(queue.size + queue.pending);
         return rounds;
       },
-      { interval: 1 },
+      { interval: 1, timeout: 10_000 },
     )
     .toBeGreaterThan(100);
   stop.abort();
@@ -79,16 +81,19 @@ test('with endless work due, no more batches run than lanes, and no more wait th
 
 test('stopping waits for the batches that are under way, and starts no other', async () => {
   let [started, ended] = [0, 0];
+  let finish = (): void => undefined;
+  const finished = new Promise<void>((resolve) => (finish = resolve));
   delivery.deliver = async () => {
     started += 1;
-    await systemClock.sleep(60);
+    await finished;
     ended += 1;
     return { claimed: 1, writes: 1, pause: null };
   };
   const stop = new AbortController();
   const service = run(stop.signal);
-  await expect.poll(() => started).toBe(lanes);
+  await expect.poll(() => started, { timeout: 10_000 }).toBe(lanes);
   stop.abort();
+  finish();
   await service;
   expect([started, ended]).toEqual([lanes, lanes]);
 });

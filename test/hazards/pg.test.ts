@@ -92,7 +92,13 @@ test('statements, locks and idle transactions have their time', async () => {
   holder.release();
   const idle = await pool.connect();
   await idle.query('begin');
-  await systemClock.sleep(400);
+  const open = async (): Promise<unknown> =>
+    (
+      await db.pool.query(
+        `select 1 from pg_stat_activity where application_name = 'bounded' and xact_start is not null`,
+      )
+    ).rows.length;
+  await expect.poll(open, { timeout: 10_000 }).toBe(0);
   await expect(idle.query('select 1')).rejects.toThrow();
   idle.release(true);
   await pool.end();
