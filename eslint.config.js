@@ -4,9 +4,12 @@ import tseslint from 'typescript-eslint';
 const ambient = [
   { selector: "MemberExpression[object.name='Date'][property.name='now']", message: 'Take a Clock as a parameter.' },
   { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: 'Take a Clock as a parameter.' },
-  { selector: "MemberExpression[object.name='Math'][property.name='random']", message: 'Take a Random as a parameter.' },
+  {
+    selector: "MemberExpression[object.name='Math'][property.name='random']",
+    message: 'Take a Random as a parameter.',
+  },
   { selector: "MemberExpression[property.name='randomUUID']", message: 'Take an Ids as a parameter.' },
-  { selector: "CallExpression[callee.name=/^(setTimeout|setInterval)$/]", message: 'Use clock.sleep or clock.every.' },
+  { selector: 'CallExpression[callee.name=/^(setTimeout|setInterval)$/]', message: 'Use clock.sleep or clock.every.' },
   { selector: 'ExportAllDeclaration', message: 'No barrels: import from the file that defines it.' },
 ];
 

@@ -13,7 +13,15 @@ export interface LogOptions {
 }
 
 const redact = [
-  'authorization', '*.authorization', 'token', '*.token', 'secret', '*.secret', 'password', '*.password', 'headers',
+  'authorization',
+  '*.authorization',
+  'token',
+  '*.token',
+  'secret',
+  '*.secret',
+  'password',
+  '*.password',
+  'headers',
   '*.headers',
 ];
 

@@ -38,9 +38,17 @@ export interface Limiter {
    * Runs `call` when spacing, quota and breaker allow. `cost` in the spoke's own units (calls, or GraphQL points).
    * Rejects with RateLimited / SpokePaused when the wait would exceed what the lane tolerates, without calling.
    */
-  run<T>(request: { readonly cost: number; readonly lane: Lane; readonly signal?: AbortSignal }, call: () => Promise<T>): Promise<T>;
+  run<T>(
+    request: { readonly cost: number; readonly lane: Lane; readonly signal?: AbortSignal },
+    call: () => Promise<T>,
+  ): Promise<T>;
   /** What a response header or extension told us about the budget; written to the shared ledger. */
-  observe(budget: { readonly remaining: number; readonly limit: number; readonly restorePerSecond?: number; readonly resetAtMs?: number }): void;
+  observe(budget: {
+    readonly remaining: number;
+    readonly limit: number;
+    readonly restorePerSecond?: number;
+    readonly resetAtMs?: number;
+  }): void;
   /** The remote said wait. No call starts before then. */
   backOff(ms: number, reason: string): void;
 }
@@ -149,7 +157,8 @@ export interface Hint {
 }
 
 /** A stream event, or word that events were lost and `changes` must be polled now. */
-export type StreamEvent = { readonly kind: 'hint'; readonly hint: Hint } | { readonly kind: 'gap'; readonly reason: string };
+export type StreamEvent =
+  { readonly kind: 'hint'; readonly hint: Hint } | { readonly kind: 'gap'; readonly reason: string };
 
 export interface ChildWrite {
   readonly hubId: HubId;
@@ -183,7 +192,12 @@ export type Write =
 
 /** `record`: the record as our write left it (triggers included), or null where that cannot be told from a later edit. */
 export type WriteResult =
-  | { readonly outcome: 'applied'; readonly externalId: ExternalId; readonly version: Version; readonly record: RemoteRecord | null }
+  | {
+      readonly outcome: 'applied';
+      readonly externalId: ExternalId;
+      readonly version: Version;
+      readonly record: RemoteRecord | null;
+    }
   | {
       readonly outcome: 'rejected';
       /** The remote's own code. */
@@ -241,9 +255,19 @@ export interface Spoke {
   changes(object: ObjectName, fields: Fields, after: Cursor, options: CallOptions): AsyncIterable<Page>;
   listen?(objects: readonly ObjectName[], signal: AbortSignal): AsyncIterable<StreamEvent>;
   /** Present records by id. A deleted one comes with `deleted: true`; one that does not exist is left out of the answer. */
-  fetch(object: ObjectName, ids: readonly ExternalId[], fields: Fields, options: CallOptions): Promise<readonly RemoteRecord[]>;
+  fetch(
+    object: ObjectName,
+    ids: readonly ExternalId[],
+    fields: Fields,
+    options: CallOptions,
+  ): Promise<readonly RemoteRecord[]>;
   /** One list of matches per key, same order. A key of `{ [hubKeyPath]: id }` finds by idempotency key. */
-  find(object: ObjectName, keys: readonly FindKey[], fields: Fields, options: CallOptions): Promise<readonly (readonly RemoteRecord[])[]>;
+  find(
+    object: ObjectName,
+    keys: readonly FindKey[],
+    fields: Fields,
+    options: CallOptions,
+  ): Promise<readonly (readonly RemoteRecord[])[]>;
   inventory(object: ObjectName, options: CallOptions): AsyncIterable<InventoryPage>;
   /** Same length, same order as `writes`. Rejects only when no write can have had an effect, or the spoke must pause. */
   write(writes: readonly Write[], options: CallOptions): Promise<readonly WriteResult[]>;

@@ -26,7 +26,13 @@ export type SourceMessage =
   | { readonly kind: 'delete'; readonly relation: Relation; readonly old: Tuple }
   | { readonly kind: 'truncate'; readonly relations: readonly Relation[] }
   /** `pg_logical_emit_message`. `transactional: false` messages stand outside begin/commit. */
-  | { readonly kind: 'message'; readonly transactional: boolean; readonly prefix: string; readonly content: string; readonly lsn: Lsn }
+  | {
+      readonly kind: 'message';
+      readonly transactional: boolean;
+      readonly prefix: string;
+      readonly content: string;
+      readonly lsn: Lsn;
+    }
   | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn; readonly committedAtMs: number };
 
 export interface SourceBatch {
