@@ -6,6 +6,7 @@ import { externalId, type ExternalId, type HubId, type RemotePath, type Version 
 import type { RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Entity, SpokeMapping } from '../mapping/mapping.js';
 import type { Intent } from '../model/intent.js';
+import { resembles } from './resemble.js';
 
 export interface Outgoing {
   readonly hubId: HubId;
@@ -72,8 +73,8 @@ function unknown(writes: readonly Write[], cause: string): Called {
 
 /**
  * Completes answers that do not show the record: what the spoke made of our values (trimmed, rounded) belongs into the base, or it
- * would come back as an edit of someone (law 2). Only an image of the very version that the write left counts; without one the
- * answer stays as it is and the record is looked at later.
+ * would come back as an edit of someone (law 2). Only an image of the very version that the write left, and that looks like what was
+ * sent, counts: a coarse stamp may cover an edit made right after ours. An update without one is read back like an unanswered one.
  */
 export async function readImages(
   spoke: Spoke,
@@ -98,10 +99,22 @@ export async function readImages(
     const found = await spoke.fetch(first.write.object, ids, fields, options).catch(() => []);
     for (const record of found) images.set(record.externalId, record);
   }
-  return results.map((result) => {
-    if (result.outcome !== 'applied' || result.record !== null) return result;
+  const asked = new Set<Write>(bare.map(({ write }) => write));
+  return results.map((result, i) => {
+    const write = writes[i];
+    if (result.outcome !== 'applied' || write === undefined || !asked.has(write)) return result;
     const image = images.get(result.externalId);
-    return image?.version === result.version && !image.deleted ? { ...result, record: image } : result;
+    if (image?.version === result.version && looksLike(image, write)) return { ...result, record: image };
+    return write.op === 'update' ? { outcome: 'unknown', cause: 'not_read_back' } : result;
+  });
+}
+
+function looksLike(image: RemoteRecord, write: Write): boolean {
+  if (image.deleted) return false;
+  const sent = write.op === 'create' || write.op === 'update' ? write.fields : {};
+  return Object.entries(sent).every(([path, value]) => {
+    const shown = image.fields[path as RemotePath];
+    return shown === undefined || resembles(value, shown);
   });
 }
 
