@@ -13,7 +13,7 @@ export interface ApplicationPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly model: Model;
-  readonly at: () => number;
+  readonly at: () => { readonly at: number; readonly atMs: number };
   readonly note: (line: string) => void;
   readonly deletes: boolean;
 }
@@ -54,6 +54,8 @@ export class Application {
       }
       note(`hub: committed ${JSON.stringify(staged)}`);
     } catch (error) {
+      // Even a commit may fail: references are checked then.
+      for (const one of staged) if (!('removes' in one)) model.edits.delete(one.token);
       await query('rollback').catch(() => undefined);
       note(`hub: failed ${sqlState(error) ?? String(error)}`);
     } finally {
@@ -145,7 +147,7 @@ export class Application {
       field: field.field,
       site: 'hub',
       over: field.shape === 'list' ? [] : over,
-      at: at(),
+      ...at(),
     });
     return hubValue(field.shape, token, over);
   }

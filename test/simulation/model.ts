@@ -15,6 +15,8 @@ export interface Edit {
   readonly over: readonly number[];
   /** Scheduler's count when it happened. */
   readonly at: number;
+  /** Virtual wall clock of the spokes. */
+  readonly atMs: number;
 }
 
 export class Model {

@@ -39,10 +39,14 @@ export interface Overwrite {
   readonly spoke: SpokeId;
   readonly lost: number;
   readonly by: readonly number[];
+  /** Made after the last read before our write, where the spoke offers no condition: the one window that the promise leaves. */
+  readonly inWindow: boolean;
 }
 
 export class Oracle {
   readonly overwrites: Overwrite[] = [];
+  private readonly claims = new Map<string, number>();
+  private readonly reads = new Map<string, number>();
   private readonly seen: Record<SpokeId, number> = { alpha: 0, beta: 0, gamma: 0 };
 
   constructor(private readonly ports: OraclePorts) {}
@@ -57,6 +61,27 @@ export class Oracle {
       }
       this.seen[spoke] = ledger.length;
     }
+  }
+
+  /** What the engine was told by the hub: when it claimed which delivery. */
+  hear(label: string, values: readonly unknown[], rows: readonly unknown[], at: number): void {
+    if (label !== 'delivery_claim_pending') return;
+    for (const row of rows as readonly { hub_id: string }[]) this.claims.set(`${String(values[0])}/${row.hub_id}`, at);
+  }
+
+  /** What the engine read of a spoke by id. */
+  read(spoke: SpokeId, ids: readonly string[], at: number): void {
+    for (const id of ids) this.reads.set(`${spoke}/${id}`, at);
+  }
+
+  private inWindow(spoke: SpokeId, entry: LedgerEntry, lost: number): boolean {
+    if (this.ports.remotes[spoke].config.capabilities.conditionalWrite) return false;
+    const read = this.reads.get(`${spoke}/${entry.id}`) ?? -1;
+    const claimed = entry.hubKey === null ? 0 : (this.claims.get(`${spoke}/${entry.hubKey}`) ?? 0);
+    const edit = this.ports.model.edits.get(lost);
+    if (edit === undefined || read < claimed) return false;
+    const step = this.ports.remotes[spoke].config.versionStepMs;
+    return edit.at >= read || Math.floor(edit.atMs / step) === Math.floor(entry.atMs / step);
   }
 
   /** Now and then: the hub holds nothing that nobody wrote, and nothing where it does not belong. */
@@ -110,7 +135,7 @@ export class Oracle {
           this.ports.violated(`${spoke}: we put the old value w${now} of ${key}.${field.field} back over w${old}`);
       }
       if (this.ports.model.edits.get(old)?.site === spoke && !after.some((now) => this.ports.model.descends(now, old)))
-        this.overwrites.push({ spoke, lost: old, by: after });
+        this.overwrites.push({ spoke, lost: old, by: after, inWindow: this.inWindow(spoke, entry, old) });
     }
   }
 
@@ -227,6 +252,7 @@ export class Oracle {
     const lost: string[] = [];
     for (const edit of model.edits.values()) {
       if (inPlace.has(edit.token) || logged.has(edit.token) || open.has(edit.token)) continue;
+      if (this.overwrites.some((one) => one.lost === edit.token && one.inWindow)) continue;
       if ((model.heirs.get(edit.token)?.length ?? 0) > 0 || model.deleted.has(edit.key)) continue;
       lost.push(this.describeLost(edit));
     }

@@ -13,7 +13,7 @@ export interface PeoplePorts {
   readonly model: Model;
   readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
   /** Scheduler's count. */
-  readonly at: () => number;
+  readonly at: () => { readonly at: number; readonly atMs: number };
   readonly note: (line: string) => void;
   readonly deletes: boolean;
   readonly together: boolean;
@@ -158,7 +158,7 @@ export class People {
       field: field.field,
       site: spoke,
       over: field.shape === 'list' ? [] : over,
-      at: at(),
+      ...at(),
     });
     return remoteValue(field.shape, token, over);
   }

@@ -149,7 +149,7 @@ class Simulation {
     const common = {
       random: this.random,
       model: this.model,
-      at: () => this.scheduler.fired,
+      at: () => ({ at: this.scheduler.fired, atMs: clock.now() }),
       note: (line: string) => this.scheduler.note(line),
       deletes: this.plan.deletes,
     };
@@ -242,8 +242,14 @@ class Simulation {
       dies: (name) => this.dies(name),
       died: (name) => this.crash(`at ${name}`),
       violated: (message) => this.violate(message),
-      onResult: () => undefined,
-      watch: (name, spoke) => watched(name, spoke, (line) => this.scheduler.note(line)),
+      onResult: (label, values, rows) => this.oracle.hear(label, values, rows, this.scheduler.fired),
+      watch: (name, spoke) =>
+        watched(
+          name,
+          spoke,
+          (line) => this.scheduler.note(line),
+          (ids) => this.oracle.read(name, ids, this.scheduler.fired),
+        ),
       onLog: (line) => this.scheduler.note(`log ${line}`),
     });
     this.pools.push(life.pool);
@@ -459,7 +465,12 @@ class Simulation {
 }
 
 /** Notes what goes over the wire, for whoever reads the trace of a failing seed. */
-function watched(name: SpokeId, spoke: Spoke, note: (line: string) => void): Spoke {
+function watched(
+  name: SpokeId,
+  spoke: Spoke,
+  note: (line: string) => void,
+  read: (ids: readonly string[]) => void,
+): Spoke {
   return {
     ...spoke,
     async write(writes, options) {
@@ -469,6 +480,7 @@ function watched(name: SpokeId, spoke: Spoke, note: (line: string) => void): Spo
       return results;
     },
     async fetch(object, ids, fields, options) {
+      read(ids);
       const records = await spoke.fetch(object, ids, fields, options);
       note(`  ${name} fetched ${ids.join(',')}: ${JSON.stringify(records.map(brief))}`);
       return records;
