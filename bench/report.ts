@@ -10,9 +10,12 @@ export interface RunFacts {
   readonly postgres: string;
 }
 
+const roundsMin = 3;
+
 export async function keep(folder: string, row: Row, figures: readonly Figure[], facts: RunFacts): Promise<string> {
-  // A smoke run must never stand where a figure is looked for.
-  const place = path.join(folder, ...(facts.quick ? ['quick'] : []));
+  // What is no full run must never stand where a figure is looked for.
+  const full = !facts.quick && facts.scale === 1 && facts.rounds >= roundsMin;
+  const place = path.join(folder, ...(full ? [] : ['quick']));
   await mkdir(place, { recursive: true });
   const file = path.join(place, `${row.name}.json`);
   const judged = figures.map((figure) => ({ ...figure, holds: facts.quick ? null : holds(figure) }));
