@@ -155,7 +155,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
       wheel.start();
     },
     another: build,
-    async until(check, ms = 15_000) {
+    async until(check, ms = 30_000) {
       const end = performance.now() + ms;
       let last: unknown;
       for (;;) {
@@ -170,7 +170,7 @@ export async function openWheel(options: WheelOptions): Promise<Wheel> {
         await systemClock.sleep(20);
       }
     },
-    async settled(ms = 15_000) {
+    async settled(ms = 30_000) {
       let quiet = 0;
       await wheel.until(async () => {
         // Everything committed until now has been captured; then: is anything on its way?
