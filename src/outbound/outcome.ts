@@ -100,7 +100,9 @@ export function judge(intent: Intent, found: RemoteRecord | null, before: Versio
   if (intent.op === 'delete') return present ? { kind: 'not_applied' } : { kind: 'applied', record: null };
   if (intent.op === 'undelete') return present ? { kind: 'applied', record: found } : { kind: 'not_applied' };
   if (!present) return intent.op === 'create' ? { kind: 'not_applied' } : { kind: 'gone' };
-  if (intent.op === 'create' || shows(found, intent)) return { kind: 'applied', record: found };
+  if (shows(found, intent)) return { kind: 'applied', record: found };
+  // Ours by its key, and edited by someone before we came to look: that edit must not pass for what we wrote.
+  if (intent.op === 'create') return { kind: 'changed', record: found };
   const moved = found.version === '' || found.version > before;
   if (!moved) return { kind: 'not_applied' };
   // Normalised by the spoke on the way in: ours all the same when we were the last to write.
@@ -108,7 +110,10 @@ export function judge(intent: Intent, found: RemoteRecord | null, before: Versio
 }
 
 function shows(record: RemoteRecord, intent: Intent): boolean {
-  return Object.entries(intent.fields).every(([path, value]) => isShown(record, path as RemotePath, value));
+  const sent = Object.entries(intent.fields).every(([path, value]) => isShown(record, path as RemotePath, value));
+  // A create leaves out what is empty.
+  const others = intent.op === 'create' ? Object.entries(record.fields) : [];
+  return sent && others.every(([path, value]) => path in intent.fields || resembles(null, value));
 }
 
 /** Absent is not observed, which says nothing against it. */
@@ -126,7 +131,7 @@ export function stillShown(mapping: SpokeMapping, intent: Intent, record: Remote
   for (const { field, writes } of mapping.fields) {
     const value = intent.hub[field.name];
     const seen = writes.every((path) => {
-      const sent = intent.fields[path];
+      const sent = intent.fields[path] ?? (intent.op === 'create' ? null : undefined);
       return sent !== undefined && record.fields[path] !== undefined && isShown(record, path, sent);
     });
     if (value !== undefined && writes.length > 0 && seen) fields[field.name] = value;

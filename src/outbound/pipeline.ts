@@ -583,12 +583,13 @@ class DeliveryBatch {
           intent.op === 'create' && !idempotentCreate && delivery.attempt < this.deps.limits.unknownReadBacks;
         return wait ? this.unknownAgain(delivery, 'not_found_yet') : this.later(delivery, 0, 'not_applied', false);
       }
-      case 'changed':
-        changed.push(verdict.record);
-        return (
-          partlyShown(this.mapping, delivery, intent, verdict.record, this.deps.clock.now()) ??
-          this.later(delivery, 0, 'changed_meanwhile', false)
-        );
+      case 'changed': {
+        const [found, nowMs] = [verdict.record, this.deps.clock.now()];
+        changed.push(found);
+        const children = childLinks(this.deps.mapping, this.mapping, delivery.hubId, intent, found, nowMs);
+        const partly = partlyShown(this.mapping, delivery, intent, found, children, nowMs);
+        return partly ?? this.later(delivery, 0, 'changed_meanwhile', false);
+      }
       case 'gone':
         if (intent.externalId !== null) changed.push(missingRecord(this.mapping, intent.externalId as ExternalId));
         return this.later(delivery, 0, 'gone', false);

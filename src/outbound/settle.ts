@@ -259,25 +259,31 @@ export function confirmedVersion(stamp: Version, record: RemoteRecord | null): V
 
 /**
  * Someone changed the record after a write of ours that was never answered: what it still shows of ours is agreed on, the rest is for
- * inbound, then it is diffed again. Null where nothing of ours is left.
+ * inbound, then it is diffed again. Null where nothing of ours is left and nothing has to be linked.
  */
 export function partlyShown(
   mapping: SpokeMapping,
   delivery: Claimed,
   intent: Intent,
   record: RemoteRecord,
+  children: readonly ChildLinks[],
   nowMs: number,
 ): Settlement | null {
-  const hub = stillShown(mapping, intent, record);
-  if (Object.keys(hub).length === 0) return null;
+  const shown = stillShown(mapping, intent, record);
+  const created = intent.op === 'create';
+  if (Object.keys(shown).length === 0 && !created) return null;
   const link: LinkWrite = {
     hubId: delivery.hubId,
     externalId: record.externalId,
     state: 'live',
-    base: confirmedBase(mapping, hub, intent.fields, record),
+    base: {
+      // What we wrote was there once: against it the other one's edit shows as one.
+      ...(created ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}),
+      ...confirmedBase(mapping, shown, intent.fields, record),
+    },
     // The other one's edit must still be seen.
     version: confirmedVersion(record.version, null),
     settledAtMs: nowMs,
   };
-  return { delivery, kind: 'applied', link, children: [], fresh: false, again: true, recheck: false };
+  return { delivery, kind: 'applied', link, children, fresh: created, again: true, recheck: false };
 }

@@ -60,6 +60,13 @@ describe('a write whose answer was lost', () => {
     expect(judge(intent, record({ Name: 'Ann' }, '2'), before).kind).toBe('applied');
   });
 
+  test('F64 a create that someone edited before we looked: the edit does not pass for our write', () => {
+    const created: Intent = { ...intent, op: 'create', externalId: null };
+    expect(judge(created, record({ Name: 'Ann', Note: null }, '2'), before).kind).toBe('applied');
+    expect(judge(created, record({ Name: 'Eve', Note: null }, '2'), before).kind).toBe('changed');
+    expect(judge(created, record({ Name: 'Ann', Note: 'hers' }, '2'), before).kind).toBe('changed');
+  });
+
   test('another value is somebody else’s, and the old one was never overwritten', () => {
     expect(judge(intent, record({ Name: 'Eve' }, '2'), before).kind).toBe('changed');
     expect(judge(intent, record({ Name: 'Eve' }, '1'), before).kind).toBe('not_applied');
