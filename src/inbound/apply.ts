@@ -117,7 +117,10 @@ async function writeUpserts(
     inserted.get(upsert.hubId) ?? updated.get(upsert.hubId);
   const linking = upserts.filter(
     (upsert) =>
-      upsert.link !== 'keep' || Object.keys(upsert.base).length > 0 || upsert.version > versionOf(context, upsert),
+      upsert.link !== 'keep' ||
+      Object.keys(upsert.base).length > 0 ||
+      upsert.conflicts.length > 0 ||
+      upsert.version > versionOf(context, upsert),
   );
   await saveLinks(
     tx,
@@ -130,6 +133,7 @@ async function writeUpserts(
       version: upsert.version,
       settledAtMs: null,
       parent: parentOf(context, upsert.incoming),
+      ...overruledOf(upsert.conflicts),
     })),
     options.nowMs,
   );
@@ -224,8 +228,6 @@ async function pushBack(
     return incoming.parent === null ? undefined : context.resolve(embedded.parentEntity, incoming.parent);
   });
   const distinct = [...new Set(ids.filter((id) => id !== undefined))];
-  // What was overruled is still shown there: compared with this, the hub's value goes out even if it returns to the base.
-  const shown = new Map(records.map(({ hubId, conflicts = [] }) => [hubId, overruledOf(conflicts)]));
   await markDirty(
     tx,
     distinct.map((hubId) => ({
@@ -236,14 +238,14 @@ async function pushBack(
       atMs: options.nowMs,
       lsn: formatLsn(zeroLsn),
       trace: options.trace,
-      observed: embedded === null ? (shown.get(hubId) ?? null) : null,
     })),
   );
 }
 
-function overruledOf(conflicts: readonly MergeConflict[]): Record<string, RemoteValue> | null {
+/** Remembered with the link: reading it again is no news, and the hub's value goes out even if it returns to the base. */
+function overruledOf(conflicts: readonly MergeConflict[]): { readonly overruled?: Record<string, RemoteValue> } {
   const lost = conflicts.filter(({ winner }) => winner === 'hub');
-  return lost.length === 0 ? null : Object.fromEntries(lost.map(({ field, remote }) => [field, remote]));
+  return lost.length === 0 ? {} : { overruled: Object.fromEntries(lost.map(({ field, remote }) => [field, remote])) };
 }
 
 async function writeDeletes(

@@ -126,7 +126,8 @@ const deletes = (mapping: SpokeMapping): boolean => mapping.delete === 'propagat
 function showsBase(fields: ObservedFields, link: Link): boolean {
   return Object.entries(fields).every(([name, { remote }]) => {
     const base = link.base[name as keyof typeof link.base];
-    return base !== undefined && sameRemote(base.remote, remote);
+    const lost = link.overruled[name as keyof typeof link.overruled];
+    return (base !== undefined && sameRemote(base.remote, remote)) || (lost !== undefined && sameRemote(lost, remote));
   });
 }
 
@@ -178,6 +179,7 @@ function revive(
     fields: context.mapping.fields,
     hub: row?.fields ?? null,
     base: row === undefined ? {} : link.base,
+    overruled: {},
     observed: fields,
     hubChangedAtMs: null,
     spokeChangedAtMs: versionMs(incoming.record.version),
@@ -218,6 +220,7 @@ export function upsert(
     fields: context.mapping.fields,
     hub: row.fields,
     base: link?.base ?? {},
+    overruled: link?.overruled ?? {},
     observed: input.fields,
     hubChangedAtMs,
     spokeChangedAtMs: versionMs(incoming.record.version),

@@ -4,7 +4,7 @@
 import { addDifference, compareDecimals } from '../mapping/arithmetic.js';
 import type { FieldMapping, FieldType, HubField, Policy } from '../mapping/mapping.js';
 import type { FieldName, SpokeName } from '../model/ids.js';
-import type { Base, BasePair } from '../model/link.js';
+import type { Base, BasePair, Link } from '../model/link.js';
 import type { HubFields, HubValue, RemoteValue } from '../model/record.js';
 import { formatList, parseList, sameHub, sameRemote } from '../mapping/values.js';
 import type { ObservedField, ObservedFields } from './normalise.js';
@@ -15,6 +15,8 @@ export interface MergeInput {
   /** null: the hub has no such record yet. */
   readonly hub: HubFields | null;
   readonly base: Base;
+  /** What this spoke showed where it was overruled already: no news. */
+  readonly overruled: Link['overruled'];
   readonly observed: ObservedFields;
   /** Milliseconds; when the hub's side was last edited by someone else than this spoke, null = no edit known. */
   readonly hubChangedAtMs: number | null;
@@ -71,6 +73,8 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   const base = input.base[field.name];
   if (direction === 'out') return {};
   if (base !== undefined && sameRemote(observed.remote, base.remote)) return {};
+  const lost = input.overruled[field.name];
+  if (lost !== undefined && input.hub !== null && sameRemote(observed.remote, lost)) return {};
   const taken: FieldMerge = { set: { value: observed.hub }, base: observed };
   if (input.hub === null) return taken;
   const hub = input.hub[field.name] ?? null;

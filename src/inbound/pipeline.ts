@@ -407,6 +407,7 @@ function create(context: BatchContext, stages: Stages, { incoming, fields, later
     fields: context.mapping.fields,
     hub: null,
     base: {},
+    overruled: {},
     observed: fields,
     hubChangedAtMs: null,
     spokeChangedAtMs: null,

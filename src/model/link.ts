@@ -19,6 +19,8 @@ export interface Link {
   /** merged: its hub record was joined with another that has a live link here; the record is left alone. */
   readonly state: 'live' | 'tombstone' | 'merged';
   readonly base: Base;
+  /** What the spoke showed where its edit lost against the hub; forgotten when the field's base moves. */
+  readonly overruled: Readonly<Record<FieldName, RemoteValue>>;
   /** The newest version of the remote record that this link has taken account of. */
   readonly version: Version;
 }

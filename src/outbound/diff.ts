@@ -122,7 +122,7 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
     if (mapping.direction === 'in' || input.held.has(name)) continue;
     const value = row.fields[name] ?? null;
     const base = link.base[name];
-    const damaged = base !== undefined && isDamaged(input.observed, name, base.remote);
+    const damaged = base !== undefined && isDamaged(input.observed?.[name] ?? link.overruled[name], base.remote);
     if (base !== undefined && sameHub(type, value, base.hub) && !damaged) continue;
     if (base === undefined && value === null) continue;
     const put = putField(input, mapping, value);
@@ -146,8 +146,8 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
   return waits ?? { kind: 'none', why: 'same', agreed };
 }
 
-function isDamaged(observed: DiffInput['observed'], name: FieldName, agreed: RemoteValue): boolean {
-  const shown = observed?.[name];
+/** The spoke shows something else than agreed: damage, or an edit that lost. */
+function isDamaged(shown: RemoteValue | undefined, agreed: RemoteValue): boolean {
   return shown !== undefined && !sameRemote(shown, agreed);
 }
 

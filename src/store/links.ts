@@ -9,12 +9,14 @@ import {
   type SpokeName,
   type Version,
 } from '../model/ids.js';
-import type { Base, Link } from '../model/link.js';
+import type { Base, BasePair, Link } from '../model/link.js';
 import type { FieldName } from '../model/ids.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
+import { textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
-const columns = `l.spoke, l.entity, l.hub_id, l.external_id, l.state, l.base_hub, l.base_remote, l.version`;
+const columns = `l.spoke, l.entity, l.hub_id, l.external_id, l.state, l.base_hub, l.base_remote, l.version,
+  l.overruled`;
 
 function toLink(row: Row): Link {
   const hub = JSON.parse(row['base_hub'] ?? '{}') as Record<FieldName, HubValue>;
@@ -29,6 +31,7 @@ function toLink(row: Row): Link {
     externalId: externalId(row['external_id'] ?? ''),
     state: row['state'] as Link['state'],
     base,
+    overruled: JSON.parse(row['overruled'] ?? '{}') as Record<FieldName, RemoteValue>,
     version: version(row['version'] ?? ''),
   };
 }
@@ -91,6 +94,8 @@ export interface LinkWrite {
   /** Pairs to set; the others stay. */
   readonly base: Base;
   readonly version: Version;
+  /** What the spoke showed where its edit lost just now. */
+  readonly overruled?: Readonly<Record<string, RemoteValue>>;
   /** Set when this write confirms an effect of ours. */
   readonly settledAtMs: number | null;
   /** For an embedded child: the hub record that embeds it. */
@@ -108,41 +113,54 @@ export async function saveLinks(
   atMs: number,
 ): Promise<ReadonlySet<string>> {
   if (writes.length === 0) return new Set();
-  const split = (half: 'hub' | 'remote', base: Base): string =>
-    JSON.stringify(Object.fromEntries(Object.entries(base).map(([field, pair]) => [field, pair[half]])));
-  const { rows } = await tx.query(
-    `insert into truespoke.link as l
+  const settledAt = ({ settledAtMs }: LinkWrite): string | null =>
+    settledAtMs === null ? null : new Date(settledAtMs).toISOString();
+  // Named: parsed and planned once a connection, not once a batch.
+  const { rows } = await tx.query({
+    name: 'link_save',
+    text: `insert into truespoke.link as l
        (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, settled_at, created_at, updated_at,
-        parent_id)
+        parent_id, overruled)
      select $1, $2, w.hub_id, w.external_id, w.state, w.base_hub::jsonb, w.base_remote::jsonb, w.version,
-            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz, w.parent_id
-       from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $11::text[])
-              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at, parent_id)
+            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz, w.parent_id, w.overruled::jsonb
+       from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $11::text[],
+                   $12::text[])
+              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at, parent_id, overruled)
       order by w.external_id
      on conflict (spoke, entity, external_id) do update set
        state = excluded.state,
        base_hub = l.base_hub || excluded.base_hub,
        base_remote = l.base_remote || excluded.base_remote,
+       overruled = case when l.overruled is null then excluded.overruled
+                        else nullif((l.overruled - array(select jsonb_object_keys(excluded.base_hub)))
+                                    || coalesce(excluded.overruled, '{}'), '{}') end,
        version = greatest(l.version, excluded.version),
        settled_at = coalesce(excluded.settled_at, l.settled_at),
        updated_at = excluded.updated_at, parent_id = coalesce(excluded.parent_id, l.parent_id)
      where l.hub_id = excluded.hub_id
      returning l.external_id`,
-    [
+    values: [
       feed.spoke,
       feed.entity,
-      writes.map((write) => write.hubId),
-      writes.map((write) => write.externalId),
-      writes.map((write) => write.state),
-      writes.map((write) => split('hub', write.base)),
-      writes.map((write) => split('remote', write.base)),
-      writes.map((write) => write.version),
-      writes.map((write) => (write.settledAtMs === null ? null : new Date(write.settledAtMs).toISOString())),
+      textArray(writes.map((write) => write.hubId)),
+      textArray(writes.map((write) => write.externalId)),
+      textArray(writes.map((write) => write.state)),
+      textArray(writes.map((write) => halfOf(write.base, 'hub'))),
+      textArray(writes.map((write) => halfOf(write.base, 'remote'))),
+      textArray(writes.map((write) => write.version)),
+      textArray(writes.map(settledAt)),
       new Date(atMs).toISOString(),
-      writes.map((write) => write.parent ?? null),
+      textArray(writes.map((write) => write.parent ?? null)),
+      textArray(writes.map(({ overruled }) => (overruled === undefined ? null : JSON.stringify(overruled)))),
     ],
-  );
+  });
   return new Set(rows.map((row) => row['external_id'] ?? ''));
+}
+
+function halfOf(base: Base, half: keyof BasePair): string {
+  const values: Record<string, RemoteValue> = {};
+  for (const field in base) values[field] = base[field as FieldName]?.[half] ?? null;
+  return JSON.stringify(values);
 }
 
 export interface Agreement {

@@ -71,6 +71,7 @@ function triple(random: Random): Triple {
     hub: hub === undefined ? null : { [name]: hub },
     base: base === undefined ? {} : { [name]: { hub: base, remote: toRemote(type, base) } },
     observed: { [name]: { hub: spoke, remote: toRemote(type, spoke) } },
+    overruled: {},
     hubChangedAtMs: at(),
     spokeChangedAtMs: at(),
   };
@@ -182,6 +183,7 @@ describe('merge', () => {
             hub,
             base,
             observed: { [field]: { hub: value, remote: value } },
+            overruled: {},
             hubChangedAtMs: null,
             spokeChangedAtMs: null,
           });
