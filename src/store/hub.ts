@@ -1,8 +1,9 @@
 // Owns SQL on the hub tables: what applications see. Statements are built from the checked mapping with quoted names; values
 // cross as text and are cast to the column's type by Postgres. One statement a batch.
 import type { Entity, HubField } from '../mapping/mapping.js';
-import { fieldName, hubId, type FieldName, type HubId } from '../model/ids.js';
+import { hubId, type FieldName, type HubId } from '../model/ids.js';
 import type { HubFields, HubRow, HubValue } from '../model/record.js';
+import { textArray } from './copy.js';
 import { quoteName } from './identifier.js';
 import type { Queryable, Tx } from './pool.js';
 
@@ -144,14 +145,16 @@ function arrays(
   columns: readonly HubColumn[],
   changes: readonly RowChange[],
   otherwise: (id: HubId, field: FieldName) => HubValue,
-): readonly (readonly HubValue[])[] {
+): readonly string[] {
   const values = columns.map((column) =>
-    changes.map((change) => {
-      const value = change.fields[fieldName(column.field.name)];
-      return value === undefined ? otherwise(change.id, column.field.name) : value;
-    }),
+    textArray(
+      changes.map((change) => {
+        const value = change.fields[column.field.name];
+        return value === undefined ? otherwise(change.id, column.field.name) : value;
+      }),
+    ),
   );
-  return [changes.map((change) => change.id), ...values];
+  return [textArray(changes.map((change) => change.id)), ...values];
 }
 
 /** Removes rows. Throws 23503 when something still refers to one of them. */

@@ -2,6 +2,7 @@
 // unchanged before anything is locked; whoever means to write reads the links again under their locks.
 import type { EntityName, ExternalId, FieldName, SpokeName, Version } from '../model/ids.js';
 import type { RemoteValue } from '../model/record.js';
+import { textArray } from './copy.js';
 import type { Queryable } from './pool.js';
 
 export interface LinkImage {
@@ -16,16 +17,18 @@ export async function settledImages(
   feed: { readonly spoke: SpokeName; readonly entity: EntityName },
   ids: readonly ExternalId[],
 ): Promise<Map<ExternalId, LinkImage>> {
-  const { rows } = await db.query({
-    name: 'link_images',
-    text: `select l.external_id, l.version, l.base_remote from truespoke.link l
-      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[]) and l.state = 'live'
+  // Not named, and no word of the state: a plan kept from when the table was small, or one over the index of live links, reads the whole
+  // feed for each batch (seen: 400 ms a batch instead of 3).
+  const { rows } = await db.query(
+    `select l.external_id, l.state, l.version, l.base_remote from truespoke.link l
+      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[])
         and not exists (select 1 from truespoke.delivery d
                          where d.spoke = $1 and d.entity = $2 and d.hub_id = l.hub_id and d.state in ('sent', 'unknown'))`,
-    values: [feed.spoke, feed.entity, ids],
-  });
+    [feed.spoke, feed.entity, textArray(ids)],
+  );
+  const live = rows.filter((row) => row['state'] === 'live');
   return new Map(
-    rows.map((row) => [
+    live.map((row) => [
       row['external_id'] as ExternalId,
       { version: row['version'] as Version, remote: JSON.parse(row['base_remote'] ?? '{}') as LinkImage['remote'] },
     ]),
