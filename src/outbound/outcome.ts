@@ -100,26 +100,31 @@ export function judge(intent: Intent, found: RemoteRecord | null, before: Versio
   if (intent.op === 'delete') return present ? { kind: 'not_applied' } : { kind: 'applied', record: null };
   if (intent.op === 'undelete') return present ? { kind: 'applied', record: found } : { kind: 'not_applied' };
   if (!present) return intent.op === 'create' ? { kind: 'not_applied' } : { kind: 'gone' };
-  if (shows(found, intent)) return { kind: 'applied', record: found };
+  const moved = found.version === '' || found.version > before;
+  // A record that nobody touched since shows what was there before, however near to what we sent that is: 124.50 is not 124.51 rounded.
+  const spelling = intent.op === 'create' || moved;
+  if (shows(found, intent, spelling)) return { kind: 'applied', record: found };
   // Ours by its key, and edited by someone before we came to look: that edit must not pass for what we wrote.
   if (intent.op === 'create') return { kind: 'changed', record: found };
-  const moved = found.version === '' || found.version > before;
   if (!moved) return { kind: 'not_applied' };
   // Normalised by the spoke on the way in: ours all the same when we were the last to write.
   return found.modifiedBySelf === true ? { kind: 'applied', record: found } : { kind: 'changed', record: found };
 }
 
-function shows(record: RemoteRecord, intent: Intent): boolean {
-  const sent = Object.entries(intent.fields).every(([path, value]) => isShown(record, path as RemotePath, value));
+/** `spelling`: a value that the spoke may have made of ours counts too. */
+function shows(record: RemoteRecord, intent: Intent, spelling: boolean): boolean {
+  const sent = Object.entries(intent.fields).every(([path, value]) =>
+    isShown(record, path as RemotePath, value, spelling),
+  );
   // A create leaves out what is empty.
   const others = intent.op === 'create' ? Object.entries(record.fields) : [];
   return sent && others.every(([path, value]) => path in intent.fields || resembles(null, value));
 }
 
 /** Absent is not observed, which says nothing against it. */
-function isShown(record: RemoteRecord, path: RemotePath, sent: RemoteValue): boolean {
+function isShown(record: RemoteRecord, path: RemotePath, sent: RemoteValue, spelling: boolean): boolean {
   const shown = record.fields[path];
-  return shown === undefined || sameRemote(shown, sent) || resembles(sent, shown);
+  return shown === undefined || sameRemote(shown, sent) || (spelling && resembles(sent, shown));
 }
 
 /**
@@ -132,7 +137,7 @@ export function stillShown(mapping: SpokeMapping, intent: Intent, record: Remote
     const value = intent.hub[field.name];
     const seen = writes.every((path) => {
       const sent = intent.fields[path] ?? (intent.op === 'create' ? null : undefined);
-      return sent !== undefined && record.fields[path] !== undefined && isShown(record, path, sent);
+      return sent !== undefined && record.fields[path] !== undefined && isShown(record, path, sent, true);
     });
     if (value !== undefined && writes.length > 0 && seen) fields[field.name] = value;
   }

@@ -60,6 +60,13 @@ describe('a write whose answer was lost', () => {
     expect(judge(intent, record({ Name: 'Ann' }, '2'), before).kind).toBe('applied');
   });
 
+  test('F64 a write that never arrived is not taken for done because the old value is near: 124.50 is not 124.51 rounded', () => {
+    const raised: Intent = { ...intent, fields: fields({ Price: '124.51' }) };
+    expect(judge(raised, record({ Price: '124.50' }, '1'), before).kind).toBe('not_applied');
+    expect(judge(raised, record({ Price: '124.51' }, '1'), before).kind).toBe('applied');
+    expect(judge(raised, record({ Price: '124.5' }, '2'), before).kind).toBe('applied');
+  });
+
   test('F64 a create that someone edited before we looked: the edit does not pass for our write', () => {
     const created: Intent = { ...intent, op: 'create', externalId: null };
     expect(judge(created, record({ Name: 'Ann', Note: null }, '2'), before).kind).toBe('applied');
