@@ -5,8 +5,10 @@ import type { SpokeMapping } from '../mapping/mapping.js';
 import { sameRemote } from '../mapping/values.js';
 import type { ExternalId, HubId } from '../model/ids.js';
 import { imageOf, type Link } from '../model/link.js';
-import type { RemoteRecord } from '../model/record.js';
+import type { RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
+import { judgedImages } from '../store/conflicts.js';
+import type { Queryable } from '../store/pool.js';
 import type { ClaimContext } from './claimed.js';
 import type { Outgoing } from './deliver.js';
 
@@ -17,6 +19,7 @@ export function isBlind({ intent, expect }: Outgoing): boolean {
 
 /** Records that show something new, by hub id. */
 export async function findNews(
+  db: Queryable,
   spoke: Spoke,
   mapping: SpokeMapping,
   read: Fields,
@@ -27,6 +30,7 @@ export async function findNews(
   const found = new Map<HubId, RemoteRecord>();
   // Nothing comes in from there: there is nothing to lose.
   if (mapping.direction === 'out') return found;
+  const suspects: Suspect[] = [];
   const { fetchBatch } = spoke.capabilities;
   for (let from = 0; from < writes.length; from += fetchBatch) {
     const slice = writes.slice(from, from + fetchBatch);
@@ -37,23 +41,63 @@ export async function findNews(
       const record = byId.get(ids[i] as ExternalId);
       const link = context.links.get(delivery.hubId);
       if (record === undefined || record.deleted || link === undefined) continue;
-      if (isNews(mapping, link, record, delivery.observed)) found.set(delivery.hubId, record);
+      if (record.version !== '' && record.version < link.version) continue;
+      const images = newImages(mapping, link, record, delivery.observed);
+      if (images.size === 0) continue;
+      if (record.version === '' || record.version === link.version)
+        suspects.push({ hubId: delivery.hubId, record, images });
+      else found.set(delivery.hubId, record);
     }
   }
+  for (const { hubId, record } of await unjudged(db, mapping, suspects)) found.set(hubId, record);
   return found;
 }
 
-function isNews(mapping: SpokeMapping, link: Link, record: RemoteRecord, observed: Claimed['observed']): boolean {
-  if (record.version !== '' && record.version <= link.version) return false;
-  return mapping.fields.some((field) => {
+interface Suspect {
+  readonly hubId: HubId;
+  readonly record: RemoteRecord;
+  readonly images: ReadonlyMap<string, RemoteValue>;
+}
+
+/**
+ * A coarse stamp may cover an edit made after we looked (law 4). What was overruled keeps its stamp too: it stands in the conflict log,
+ * and is about to be written over on purpose.
+ */
+async function unjudged(
+  db: Queryable,
+  mapping: SpokeMapping,
+  suspects: readonly Suspect[],
+): Promise<readonly Suspect[]> {
+  const judged = await judgedImages(
+    db,
+    mapping,
+    suspects.map(({ hubId }) => hubId),
+  );
+  return suspects.filter(({ hubId, images }) =>
+    [...images].some(
+      ([field, image]) =>
+        judged.get(hubId)?.some((one) => one.field === field && sameRemote(one.remote, image)) !== true,
+    ),
+  );
+}
+
+/** Fields that show something else than the base, and than what a repair has seen already. */
+function newImages(
+  mapping: SpokeMapping,
+  link: Link,
+  record: RemoteRecord,
+  observed: Claimed['observed'],
+): ReadonlyMap<string, RemoteValue> {
+  const images = new Map<string, RemoteValue>();
+  for (const field of mapping.fields) {
     const { name } = field.field;
     const base = link.base[name];
-    if (field.direction === 'out' || field.fromParent || field.reads.length === 0 || base === undefined) return false;
+    if (field.direction === 'out' || field.fromParent || field.reads.length === 0 || base === undefined) continue;
     const values = field.reads.map((path) => record.fields[path]);
-    if (values.some((value) => value === undefined)) return false;
+    if (values.some((value) => value === undefined)) continue;
     const image = imageOf(values.map((value) => value ?? null));
     const seen = observed?.[name];
-    // What a repair has seen already is about to be written over on purpose.
-    return !sameRemote(image, base.remote) && (seen === undefined || !sameRemote(image, seen));
-  });
+    if (!sameRemote(image, base.remote) && (seen === undefined || !sameRemote(image, seen))) images.set(name, image);
+  }
+  return images;
 }

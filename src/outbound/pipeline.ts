@@ -350,10 +350,11 @@ class DeliveryBatch {
     sendable: readonly Sendable[],
     settlements: Settlement[],
   ): Promise<readonly Sendable[]> {
+    const { deps, open, mapping, options } = this;
     const blind = sendable.filter(({ outgoing }) => isBlind(outgoing));
-    const changed = await findNews(this.open.spoke, this.mapping, this.read(), context, blind, this.options);
+    const changed = await findNews(deps.pool, open.spoke, mapping, this.read(), context, blind, options);
     if (changed.size === 0) return sendable;
-    await this.deps.inbound({ spoke: this.open.name, object: this.mapping.object, records: [...changed.values()] });
+    await deps.inbound({ spoke: open.name, object: mapping.object, records: [...changed.values()] });
     return sendable.filter(({ delivery, outgoing }) => {
       // A deletion goes on: what it overrules has been kept.
       if (!changed.has(delivery.hubId) || outgoing.intent.op === 'delete') return true;
@@ -578,9 +579,8 @@ class DeliveryBatch {
         });
       }
       case 'not_applied': {
-        const { idempotentCreate } = this.open.spoke.capabilities;
-        const wait =
-          intent.op === 'create' && !idempotentCreate && delivery.attempt < this.deps.limits.unknownReadBacks;
+        const unsafe = intent.op === 'create' && !this.open.spoke.capabilities.idempotentCreate;
+        const wait = unsafe && delivery.attempt < this.deps.limits.unknownReadBacks;
         return wait ? this.unknownAgain(delivery, 'not_found_yet') : this.later(delivery, 0, 'not_applied', false);
       }
       case 'changed': {
