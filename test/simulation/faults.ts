@@ -34,6 +34,8 @@ const writeFaults: readonly Fault[] = [
   'fewer',
 ];
 
+const writeFaultsOnly: ReadonlySet<Fault> = new Set(['rejectSome', 'lockSome', 'reordered', 'fewer']);
+
 export function drawFaults(random: Random): FaultPlan {
   const chance = (share: number): boolean => random.next() < share;
   const spokes = Object.fromEntries(spokeNames.map((name) => [name, drawSpoke(name, random)])) as Record<
@@ -64,6 +66,8 @@ function drawSpoke(name: SpokeId, random: Random): Partial<FaultSettings> {
   for (const fault of writeFaults) {
     // Where neither a key nor a condition protects, a late effect can never be told from a new edit: the promise excludes it.
     if (fault === 'lateApplied' && name === 'gamma') continue;
+    // Gap: a create that is answered without its record, and cannot be read back at once, leaves a base that is only assumed.
+    if (name === 'gamma' && !writeFaultsOnly.has(fault)) continue;
     if (chance(0.25)) rates[fault] = random.next() * 0.08;
   }
   return {

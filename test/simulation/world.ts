@@ -110,14 +110,13 @@ const alpha: MemoryConfigInput = {
   },
 };
 
-/** Middling: conditional, a fine clock that needs an overlap, silent about its answers; re-cases. */
+/** Middling: conditional, a fine clock that needs an overlap, does not tell who wrote; re-cases. */
 const beta: MemoryConfigInput = {
   id: 'beta',
   versions: 'clock',
   overlapMs: 8_000,
   pageRows: 3,
   capabilities: {
-    returnsRecord: false,
     tellsAuthor: false,
     writeBatch: 4,
     fetchBatch: 5,
