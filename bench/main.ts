@@ -49,10 +49,12 @@ async function main(): Promise<number> {
   const report = values.trace ? traceStatements() : null;
   const cluster = await startCluster();
   let interrupted = false;
-  process.once('SIGINT', () => {
-    interrupted = true;
-    void cluster.stop().finally(() => process.exit(130));
-  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      interrupted = true;
+      void cluster.stop().finally(() => process.exit(130));
+    });
+  }
   try {
     for (const row of chosen) {
       say(`\n${row.number}. ${row.title}`);
