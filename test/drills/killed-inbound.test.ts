@@ -9,7 +9,7 @@ let contact = '';
 let customer = '';
 let seen = { salesforce: 0, shopify: 0 };
 
-describe.skipIf(!built)('killed on the way in', () => {
+describe.skipIf(!built)('killed on the way in', { timeout: 120_000 }, () => {
   beforeAll(async () => {
     rig = await openProcessRig();
     [contact = ''] = rig.salesforce.load('Contact', [{ FirstName: 'r0', LastName: 'Lee', Email: 'ann@x.test' }]);
@@ -17,7 +17,7 @@ describe.skipIf(!built)('killed on the way in', () => {
     const first = await rig.start();
     await rig.settled();
     await rig.kill(first);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => rig.end());
 
   beforeEach(() => {

@@ -7,7 +7,7 @@ let rig: ProcessRig;
 let round = 0;
 let seen = { salesforce: 0, shopify: 0 };
 
-describe.skipIf(!built)('killed on the way out', () => {
+describe.skipIf(!built)('killed on the way out', { timeout: 120_000 }, () => {
   beforeAll(async () => {
     rig = await openProcessRig();
     const first = await rig.start();
@@ -15,7 +15,7 @@ describe.skipIf(!built)('killed on the way out', () => {
     await rig.until(() => shown('old@x.test', 'r0'));
     await rig.settled();
     await rig.kill(first);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => rig.end());
 
   beforeEach(() => {

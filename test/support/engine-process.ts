@@ -117,7 +117,7 @@ export async function openProcessRig(): Promise<ProcessRig> {
         ended = true;
         alive.delete(started);
       });
-      await rig.until(() => ended || started.announced(), 30_000);
+      await rig.until(() => ended || started.announced(), 45_000);
       if (ended && crash === undefined) throw new Error(`the engine ended: ${started.log().slice(-2_000)}`);
       return started;
     },
@@ -127,11 +127,11 @@ export async function openProcessRig(): Promise<ProcessRig> {
     },
     async dieAt(crash) {
       const started = await rig.start(crash);
-      const late = systemClock.sleep(20_000).then(() => 'lives on');
+      const late = systemClock.sleep(45_000).then(() => 'lives on');
       const how = await Promise.race([started.ended, late]);
       if (how !== 'SIGKILL') throw new Error(`${crash}: ${String(how)}\n${started.log().slice(-3_000)}`);
     },
-    async until(check, ms = 20_000) {
+    async until(check, ms = 45_000) {
       const end = performance.now() + ms;
       let last: unknown;
       for (;;) {
