@@ -45,8 +45,8 @@ export async function execute(folder: string, options: DemoOptions, io: Io): Pro
     else if (options.json === true) io.out.write(`${JSON.stringify(summary)}\n`);
     return summary.ok ? 0 : 1;
   } catch (error) {
-    if (!io.signal.aborted) throw error;
-    return 1;
+    if (io.signal.aborted) return 1;
+    throw (await import('./demo/world.js')).asHubLost(error, resolve(io.cwd, folder));
   } finally {
     await world?.close(sound);
   }

@@ -1,5 +1,7 @@
 // Owns watching the first reading of both systems: what was read, what was written, how fast, how long still. The engine does the work; this looks at its
 // tables, as anyone can.
+import { join } from 'node:path';
+import { Halt } from '../../base/errors.js';
 import type { Io } from '../io.js';
 import { createProgress, type Progress } from '../progress.js';
 import { underWay } from './agreement.js';
@@ -23,7 +25,7 @@ export async function watchBackfill(world: World, io: Io): Promise<number> {
       const now = await readProgress(pool);
       show(now, progress, ended);
       if (complete(now) && (await underWay(world)) === 0) break;
-      if (clock.monotonic() - started > msMax) throw new Error(`the backfill is not done after ${msMax / 1000} s`);
+      if (clock.monotonic() - started > msMax) throw notDone(world);
       await clock.sleep(lookMs, io.signal);
     }
     for (const { spoke } of (await readProgress(pool)).writes) progress.end(`write ${spoke}`);
@@ -31,6 +33,14 @@ export async function watchBackfill(world: World, io: Io): Promise<number> {
     progress.stop();
   }
   return (clock.monotonic() - started) / 1000;
+}
+
+function notDone({ folder }: World): Halt {
+  return new Halt({
+    code: 'demo_backfill_slow',
+    message: `the backfill is not done after ${msMax / 1000} s`,
+    hint: `\`truespoke status -c ${join(folder, 'truespoke.yaml')}\` and ${join(folder, 'engine.log')} tell why.`,
+  });
 }
 
 function complete({ scans, writes, unlinked }: HubProgress): boolean {

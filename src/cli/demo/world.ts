@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.js';
+import { TruespokeError, Unreachable } from '../../base/errors.js';
 import { startSalesforce, type SalesforceSimulator } from '../../simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../simulators/shopify/server.js';
 import { openEmbedded, type EmbeddedHub } from '../../store/embedded.js';
-import { openPool, type Pool } from '../../store/pool.js';
+import { isConnectionLoss, openPool, type Pool } from '../../store/pool.js';
 import type { Io } from '../io.js';
 import { EngineProcess } from './engine-process.js';
 import { DemoFolder, type Beginning } from './folder.js';
@@ -92,6 +93,17 @@ export async function openWorld(path: string, io: Io): Promise<World> {
     process.off('exit', lastResort);
     throw error;
   }
+}
+
+/** A hub that went away has a name and a next step; any other error stays what it is. */
+export function asHubLost(error: unknown, folder: string): unknown {
+  if (error instanceof TruespokeError || !isConnectionLoss(error)) return error;
+  return new Unreachable({
+    code: 'demo_hub_lost',
+    message: `the embedded hub in ${folder} went away (${error instanceof Error ? error.message : String(error)})`,
+    hint: `Read ${join(folder, 'postgres.log')}; the next \`truespoke demo\` recovers it or starts over.`,
+    cause: error,
+  });
 }
 
 /** The process ends before it could end things in order, as when it is stopped while Postgres starts: a fast shutdown, without waiting for it. */
