@@ -1,5 +1,4 @@
-// Owns the two fast ways of handing many values to Postgres: COPY, and text arrays that the driver need not build. Measured with 20,000
-// rows of ten columns: the driver's own arrays took 12 µs of CPU a row, text arrays take 4, COPY takes 2.
+// Owns the two fast ways of handing many values to Postgres: COPY, and text arrays that the driver need not build.
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Tx } from './pool.js';
 
