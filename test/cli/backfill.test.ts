@@ -51,7 +51,7 @@ describe('backfill', () => {
         };
         const { code, out, err } = await truespoke(['backfill', '--all', '--json'], { cwd, env });
         expect(code).toBe(0);
-        expect(err).toMatch(/shopify Customer +done +2 /);
+        expect(err).toMatch(/^shopify Customer +done +2(  |$)/m);
         const result = JSON.parse(out) as { spokes: { name: string; state: string; links: number }[] };
         expect(result.spokes.map(({ name, state }) => [name, state])).toEqual([
           ['salesforce', 'live'],
