@@ -312,16 +312,23 @@ export function writePromises(current: Current, traits: Traits): void {
       expect(list.map((one) => one.fields[path]).sort()).toEqual([childSample(1)[path], childSample(2)[path]].sort());
     });
 
-    test('a child can be changed and another added without losing the rest', async () => {
+    test('a written list of children is complete: one changed, one kept, one added, one that is left out goes', async () => {
       const result = applied((await write(create(1, current.harness.sample(1), { [name]: [child(1), child(2)] })))[0]);
       const before = (await fetchOne(result.externalId))?.children[name] ?? [];
       const first = before.find((one) => one.fields[path] === childSample(1)[path]);
       if (first === undefined) throw new Error('the first child is missing');
-      const changes = { [name]: [child(1, { externalId: first.externalId, fields: changed(1) }), child(3)] };
+      const second = before.find((one) => one.externalId !== first.externalId);
+      if (second === undefined) throw new Error('the second child is missing');
+      const kept = child(2, { externalId: second.externalId });
+      const changes = { [name]: [child(1, { externalId: first.externalId, fields: changed(1) }), kept, child(3)] };
       expect((await write(update(1, result.externalId, {}, { children: changes })))[0]?.outcome).toBe('applied');
       const after = (await fetchOne(result.externalId))?.children[name] ?? [];
       expect(after).toHaveLength(3);
       expect(after.find((one) => one.externalId === first.externalId)?.fields[path]).toEqual(changed(1)[path]);
+      await write(update(1, result.externalId, {}, { children: { [name]: [kept] } }));
+      expect((await fetchOne(result.externalId))?.children[name]?.map((one) => one.externalId)).toEqual([
+        second.externalId,
+      ]);
     });
   });
 }
