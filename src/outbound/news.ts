@@ -5,10 +5,8 @@ import type { SpokeMapping } from '../mapping/mapping.js';
 import { sameRemote } from '../mapping/values.js';
 import type { ExternalId, HubId } from '../model/ids.js';
 import { imageOf, type Link } from '../model/link.js';
-import type { RemoteRecord, RemoteValue } from '../model/record.js';
+import type { RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
-import { judgedImages } from '../store/conflicts.js';
-import type { Queryable } from '../store/pool.js';
 import type { ClaimContext } from './claimed.js';
 import type { Outgoing } from './deliver.js';
 
@@ -17,9 +15,8 @@ export function isBlind({ intent, expect }: Outgoing): boolean {
   return (intent.op === 'update' || intent.op === 'delete') && expect === null && intent.externalId !== null;
 }
 
-/** Records that show something new, by hub id. */
+/** Records that show something new in what is about to be written (a deletion: in anything), by hub id. */
 export async function findNews(
-  db: Queryable,
   spoke: Spoke,
   mapping: SpokeMapping,
   read: Fields,
@@ -30,74 +27,39 @@ export async function findNews(
   const found = new Map<HubId, RemoteRecord>();
   // Nothing comes in from there: there is nothing to lose.
   if (mapping.direction === 'out') return found;
-  const suspects: Suspect[] = [];
   const { fetchBatch } = spoke.capabilities;
   for (let from = 0; from < writes.length; from += fetchBatch) {
     const slice = writes.slice(from, from + fetchBatch);
     const ids = slice.map(({ outgoing }) => outgoing.intent.externalId as ExternalId);
     const records = await spoke.fetch(mapping.object, ids, read, options);
     const byId = new Map(records.map((record) => [record.externalId, record]));
-    for (const [i, { delivery }] of slice.entries()) {
+    for (const [i, write] of slice.entries()) {
       const record = byId.get(ids[i] as ExternalId);
-      const link = context.links.get(delivery.hubId);
+      const link = context.links.get(write.delivery.hubId);
       if (record === undefined || record.deleted || link === undefined) continue;
-      if (record.version !== '' && record.version < link.version) continue;
-      const images = newImages(mapping, link, record, delivery.observed);
-      if (images.size === 0) continue;
-      if (record.version === '' || record.version === link.version)
-        suspects.push({ hubId: delivery.hubId, record, images });
-      else found.set(delivery.hubId, record);
+      if (isNews(mapping, link, record, write)) found.set(write.delivery.hubId, record);
     }
   }
-  for (const { hubId, record } of await unjudged(db, mapping, suspects)) found.set(hubId, record);
   return found;
 }
 
-interface Suspect {
-  readonly hubId: HubId;
-  readonly record: RemoteRecord;
-  readonly images: ReadonlyMap<string, RemoteValue>;
-}
-
-/**
- * A coarse stamp may cover an edit made after we looked (law 4). What was overruled keeps its stamp too: it stands in the conflict log,
- * and is about to be written over on purpose.
- */
-async function unjudged(
-  db: Queryable,
-  mapping: SpokeMapping,
-  suspects: readonly Suspect[],
-): Promise<readonly Suspect[]> {
-  const judged = await judgedImages(
-    db,
-    mapping,
-    suspects.map(({ hubId }) => hubId),
-  );
-  return suspects.filter(({ hubId, images }) =>
-    [...images].some(
-      ([field, image]) =>
-        judged.get(hubId)?.some((one) => one.field === field && sameRemote(one.remote, image)) !== true,
-    ),
-  );
-}
-
-/** Fields that show something else than the base, and than what a repair has seen already. */
-function newImages(
+/** An equal stamp is no proof: a coarse one may cover an edit made after we looked (law 4). What lost already is about to be written over. */
+function isNews(
   mapping: SpokeMapping,
   link: Link,
   record: RemoteRecord,
-  observed: Claimed['observed'],
-): ReadonlyMap<string, RemoteValue> {
-  const images = new Map<string, RemoteValue>();
-  for (const field of mapping.fields) {
+  { delivery, outgoing: { intent } }: { readonly delivery: Claimed; readonly outgoing: Outgoing },
+): boolean {
+  if (record.version !== '' && record.version < link.version) return false;
+  return mapping.fields.some((field) => {
     const { name } = field.field;
     const base = link.base[name];
-    if (field.direction === 'out' || field.fromParent || field.reads.length === 0 || base === undefined) continue;
+    if (field.direction === 'out' || field.fromParent || field.reads.length === 0 || base === undefined) return false;
+    if (intent.op === 'update' && intent.hub[name] === undefined) return false;
     const values = field.reads.map((path) => record.fields[path]);
-    if (values.some((value) => value === undefined)) continue;
+    if (values.some((value) => value === undefined)) return false;
     const image = imageOf(values.map((value) => value ?? null));
-    const seen = observed?.[name];
-    if (!sameRemote(image, base.remote) && (seen === undefined || !sameRemote(image, seen))) images.set(name, image);
-  }
-  return images;
+    const known = [base.remote, delivery.observed?.[name], link.overruled[name]];
+    return !known.some((one) => one !== undefined && sameRemote(image, one));
+  });
 }

@@ -352,7 +352,7 @@ class DeliveryBatch {
   ): Promise<readonly Sendable[]> {
     const { deps, open, mapping, options } = this;
     const blind = sendable.filter(({ outgoing }) => isBlind(outgoing));
-    const changed = await findNews(deps.pool, open.spoke, mapping, this.read(), context, blind, options);
+    const changed = await findNews(open.spoke, mapping, this.read(), context, blind, options);
     if (changed.size === 0) return sendable;
     await deps.inbound({ spoke: open.name, object: mapping.object, records: [...changed.values()] });
     return sendable.filter(({ delivery, outgoing }) => {

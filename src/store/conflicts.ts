@@ -160,25 +160,3 @@ export async function closeConflict(
     [id, winner, by, iso(atMs)],
   );
 }
-
-/** What a spoke showed when it was overruled, or when a person was asked, by record: it was taken account of. */
-export async function judgedImages(
-  db: Queryable,
-  feed: { readonly spoke: SpokeName; readonly entity: EntityName },
-  ids: readonly HubId[],
-): Promise<Map<HubId, { readonly field: string; readonly remote: RemoteValue }[]>> {
-  const found = new Map<HubId, { readonly field: string; readonly remote: RemoteValue }[]>();
-  if (ids.length === 0) return found;
-  const { rows } = await db.query({
-    name: 'conflict_images',
-    text: `select hub_id, field, remote::text as remote from truespoke.conflict
-      where entity = $2 and spoke = $1 and hub_id = any($3::text[]) order by id`,
-    values: [feed.spoke, feed.entity, ids],
-  });
-  for (const row of rows) {
-    const id = row['hub_id'] as HubId;
-    const remote = JSON.parse(row['remote'] ?? 'null') as RemoteValue;
-    found.set(id, [...(found.get(id) ?? []), { field: row['field'] ?? '', remote }]);
-  }
-  return found;
-}
