@@ -45,6 +45,8 @@ export interface Overwrite {
 
 export class Oracle {
   readonly overwrites: Overwrite[] = [];
+  /** Older values put over newer ones: wrong unless a policy decided so, which the conflict log then tells. */
+  private readonly reverts: { readonly over: number; readonly what: string }[] = [];
   private readonly claims = new Map<string, number>();
   private readonly reads = new Map<string, number>();
   private readonly seen: Record<SpokeId, number> = { alpha: 0, beta: 0, gamma: 0 };
@@ -132,7 +134,7 @@ export class Oracle {
     for (const old of before) {
       for (const now of after) {
         if (this.ports.model.descends(old, now))
-          this.ports.violated(`${spoke}: we put the old value w${now} of ${key}.${field.field} back over w${old}`);
+          this.reverts.push({ over: old, what: `${spoke}: we put the old value w${now} of ${key}.${field.field} back over w${old}` });
       }
       if (this.ports.model.edits.get(old)?.site === spoke && !after.some((now) => this.ports.model.descends(now, old)))
         this.overwrites.push({ spoke, lost: old, by: after, inWindow: this.inWindow(spoke, entry, old) });
@@ -159,7 +161,10 @@ export class Oracle {
     const problems: string[] = [];
     const explained = await this.explained();
     for (const entity of hubEntities) await this.compare(entity, explained, problems);
-    problems.push(...(await this.lostEdits(explained)), ...(await this.wrongOrder()), ...(await this.leftovers()));
+    const logged = this.loggedTokens(explained);
+    problems.push(...this.reverts.filter(({ over }) => !logged.has(over)).map(({ what }) => what));
+    problems.push(...(await this.lostEdits(explained, logged)), ...(await this.wrongOrder(logged)));
+    problems.push(...(await this.leftovers()));
     return problems;
   }
 
@@ -232,13 +237,8 @@ export class Oracle {
     }
   }
 
-  /** No edit vanishes: in place, superseded, in the conflict log, or in something a person must decide. */
-  private async lostEdits(explained: Explained): Promise<readonly string[]> {
-    const { model } = this.ports;
-    const inPlace = new Set<number>();
-    for (const entity of hubEntities)
-      for (const row of await this.hubRows(entity))
-        for (const list of Object.values(row.tokens)) for (const token of list) inPlace.add(token);
+  /** Values that a conflict row keeps. */
+  private loggedTokens(explained: Explained): ReadonlySet<number> {
     const logged = new Set<number>();
     for (const row of explained.conflicts) {
       const field = followedEntities[row['entity'] as EntityId].fields.find((one) => one.field === row['field']);
@@ -246,6 +246,16 @@ export class Oracle {
       for (const value of [row['hub_value'], row['spoke_value']])
         for (const token of tokensOf(field.shape, value)) logged.add(token);
     }
+    return logged;
+  }
+
+  /** No edit vanishes: in place, superseded, in the conflict log, or in something a person must decide. */
+  private async lostEdits(explained: Explained, logged: ReadonlySet<number>): Promise<readonly string[]> {
+    const { model } = this.ports;
+    const inPlace = new Set<number>();
+    for (const entity of hubEntities)
+      for (const row of await this.hubRows(entity))
+        for (const list of Object.values(row.tokens)) for (const token of list) inPlace.add(token);
     const open = new Set<number>();
     for (const text of explained.texts)
       for (const match of text.matchAll(/w(\d+)|:\s?"?(\d+)(\.25)?"?[,}]/gi)) open.add(Number(match[1] ?? match[2]));
@@ -267,7 +277,7 @@ export class Oracle {
   }
 
   /** Order per record: the engine never put an older value of a chain back. Every commit of the hub is in the journal. */
-  private async wrongOrder(): Promise<readonly string[]> {
+  private async wrongOrder(logged: ReadonlySet<number>): Promise<readonly string[]> {
     const { db, model } = this.ports;
     const { rows } = await db.query(
       `select entity, hub_id, origin, before::text as before, after::text as after from truespoke.journal order by epoch, commit_lsn, seq`,
@@ -284,7 +294,7 @@ export class Oracle {
         if (row['origin'] === 'application' || field.shape === 'list') continue;
         for (const old of tokensOf(field.shape, before[field.field])) {
           for (const token of now)
-            if (model.descends(old, token))
+            if (model.descends(old, token) && !logged.has(old))
               problems.push(`hub: ${row['origin']} put w${token} of ${field.field} back over w${old}`);
         }
       }
