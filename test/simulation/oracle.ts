@@ -134,7 +134,10 @@ export class Oracle {
     for (const old of before) {
       for (const now of after) {
         if (this.ports.model.descends(old, now))
-          this.reverts.push({ over: old, what: `${spoke}: we put the old value w${now} of ${key}.${field.field} back over w${old}` });
+          this.reverts.push({
+            over: old,
+            what: `${spoke}: we put the old value w${now} of ${key}.${field.field} back over w${old}`,
+          });
       }
       if (this.ports.model.edits.get(old)?.site === spoke && !after.some((now) => this.ports.model.descends(now, old)))
         this.overwrites.push({ spoke, lost: old, by: after, inWindow: this.inWindow(spoke, entry, old) });
