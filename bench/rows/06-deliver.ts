@@ -6,7 +6,8 @@ import { silentLog } from '../../src/base/log.js';
 import { seeded } from '../../src/base/random.js';
 import { defaultLimits } from '../../src/engine/engine.js';
 import { entityName, spokeName } from '../../src/model/ids.js';
-import { deliver, type OutboundDeps } from '../../src/outbound/pipeline.js';
+import type { OutboundDeps } from '../../src/outbound/batch.js';
+import { deliver } from '../../src/outbound/pipeline.js';
 import { openWorker } from '../../src/store/workers.js';
 import { openPool } from '../../src/store/pool.js';
 import { compare, interleave, ratePerSecond, type Row } from '../harness.js';
@@ -95,7 +96,7 @@ async function deliverAll(hub: BenchHub): Promise<number> {
     limits: defaultLimits.outbound,
     crashpoint: () => undefined,
   };
-  const open = { name: spokeName(spoke), spoke: nullSpoke(batch), defaults: new Map() };
+  const open = { name: spokeName(spoke), spoke: nullSpoke({ writeBatch: batch }), defaults: new Map() };
   const ready = new Set([entityName('contact')]);
   const signal = new AbortController().signal;
   let delivered = 0;

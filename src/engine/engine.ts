@@ -11,7 +11,7 @@ import type { Mapping } from '../mapping/mapping.js';
 import type { EntityName, SpokeName } from '../model/ids.js';
 import type { Counters, EngineStatus } from '../model/status.js';
 import type { CaptureLimits } from '../outbound/capture.js';
-import type { OutboundLimits } from '../outbound/pipeline.js';
+import type { OutboundLimits } from '../outbound/batch.js';
 import { recoverLeases } from '../store/deliveries.js';
 import { migrateHub } from '../store/hub-schema.js';
 import { openHubTable, type HubTable } from '../store/hub.js';
@@ -142,8 +142,10 @@ class RunningEngine implements Engine {
 
   async prepare(): Promise<void> {
     const { options, pool } = this;
-    await migrate(pool, options.migrations);
+    await migrate(pool, options.migrations, () => options.crashpoint('migration_ran'));
+    options.crashpoint('schema_migrated');
     await migrateHub(pool, options.mapping);
+    options.crashpoint('hub_migrated');
     const tables = new Map<EntityName, HubTable>();
     for (const [name, entity] of options.mapping.entities) tables.set(name, await openHubTable(pool, entity));
     this.refuseUncreatable(tables);

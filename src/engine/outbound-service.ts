@@ -2,9 +2,11 @@
 // from the delivery table at most twice over (it has no bound of its own).
 import PQueue from 'p-queue';
 import { SpokePaused } from '../base/errors.js';
-import { deliver, type OutboundDeps } from '../outbound/pipeline.js';
+import type { OutboundDeps } from '../outbound/batch.js';
+import { deliver } from '../outbound/pipeline.js';
+import { readReadiness } from './backfill.js';
 import type { EngineContext, LiveSpoke } from './context.js';
-import { readReadiness } from './inbound-service.js';
+
 import { describe } from './service.js';
 
 export async function deliverSpoke(

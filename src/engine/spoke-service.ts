@@ -1,6 +1,6 @@
 // Runs everything of one spoke: connect, then intake, inbox, stream and deliveries side by side. A failure of one of them restarts that
 // one; a paused spoke waits; other spokes never notice (law 9).
-import type { OutboundLimits } from '../outbound/pipeline.js';
+import type { OutboundLimits } from '../outbound/batch.js';
 import { objectsOf } from '../mapping/selection.js';
 import type { SpokeName } from '../model/ids.js';
 import {
@@ -117,7 +117,7 @@ export async function runServices(
       tables: context.tables,
       worker: context.session.worker,
       limits: setup.outbound,
-      crashpoint: context.crashpoint,
+      crashpoint: (point: string) => context.crashpoint(`${point}/${live.name}`),
       inbound: async (observed: Parameters<Parameters<typeof deliverSpoke>[2]['inbound']>[0]) => {
         await context.inbound.accept({ ...observed, evidence: 'fetched', lane: 'interactive' });
       },

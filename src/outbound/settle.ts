@@ -18,8 +18,9 @@ import {
   type LinkWrite,
 } from '../store/links.js';
 import { closeParked, park, type Park } from '../store/parked.js';
-import type { Tx } from '../store/pool.js';
+import { transaction, type Tx } from '../store/pool.js';
 import type { Intent } from '../model/intent.js';
+import type { Batch } from './batch.js';
 import { samePaths } from './diff.js';
 import { stillShown } from './outcome.js';
 
@@ -286,4 +287,16 @@ export function partlyShown(
     settledAtMs: nowMs,
   };
   return { delivery, kind: 'applied', link, children, fresh: created, again: true, recheck: false };
+}
+
+/** All of a batch, in one transaction. */
+export async function settleBatch(batch: Batch, settlements: readonly Settlement[]): Promise<void> {
+  if (settlements.length === 0) return;
+  const { lost } = await transaction(batch.deps.pool, async (tx) => {
+    const settled = await settleAll(tx, batch.mapping, settlements, batch.deps.clock.now());
+    batch.deps.crashpoint('delivery_settling');
+    return settled;
+  });
+  if (lost > 0) batch.deps.log.warn({ ...batch.feed, deliveries: lost }, 'lease lost before settling');
+  batch.deps.crashpoint('delivery_settled');
 }

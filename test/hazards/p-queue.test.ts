@@ -6,7 +6,7 @@ import { silentLog } from '../../src/base/log.js';
 import { uncounted } from '../../src/model/status.js';
 import type { EngineContext, LiveSpoke } from '../../src/engine/context.js';
 import { deliverSpoke } from '../../src/engine/outbound-service.js';
-import type { OutboundDeps } from '../../src/outbound/pipeline.js';
+import type { OutboundDeps } from '../../src/outbound/batch.js';
 
 const delivery = vi.hoisted(() => ({
   deliver: (): Promise<unknown> => Promise.resolve({ claimed: 0, writes: 0, pause: null }),

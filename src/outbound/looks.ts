@@ -1,0 +1,75 @@
+// Owns the looks before a write: does the spoke hold such a record already, has it changed since? What a look finds goes to the
+// inbound door; only what may be sent comes back.
+import type { ExternalId, HubId } from '../model/ids.js';
+import type { RemoteRecord } from '../model/record.js';
+import { linksByExternal } from '../store/links.js';
+import { readOf, type Batch, type Sendable } from './batch.js';
+import type { ClaimContext } from './claimed.js';
+import { findTwins } from './deliver.js';
+import { afterLooking } from './ending.js';
+import { findNews, isBlind } from './news.js';
+import type { Settlement } from './settle.js';
+
+/** Before creating: does the spoke hold such a record already (F119)? One free twin is linked, several ask a person. */
+export async function withoutTwins(
+  batch: Batch,
+  context: ClaimContext,
+  sendable: readonly Sendable[],
+  settlements: Settlement[],
+): Promise<readonly Sendable[]> {
+  const creates = sendable.filter(({ outgoing }) => outgoing.intent.op === 'create');
+  if (creates.length === 0 || context.entity.match.length === 0) return sendable;
+  const asked = creates.map(({ outgoing }) => ({ hubId: outgoing.hubId, fields: outgoing.intent.fields }));
+  const twins = await findTwins(batch.open.spoke, batch.mapping, context.entity, readOf(batch), asked, batch.options);
+  const found = creates.filter(({ delivery }) => (twins.get(delivery.hubId)?.length ?? 0) > 0);
+  if (found.length === 0) return sendable;
+  const ids = found.flatMap(({ delivery }) => (twins.get(delivery.hubId) ?? []).map((one) => one.externalId));
+  const links = await linksByExternal(batch.deps.pool, batch.feed, ids);
+  const belongsTo = new Map<ExternalId, HubId>();
+  const records: RemoteRecord[] = [];
+  for (const { delivery } of found) {
+    const all = twins.get(delivery.hubId) ?? [];
+    const free = all.filter((one) => links.get(one.externalId)?.state !== 'live' && batch.mapping.accepts(one.fields));
+    const [only] = free;
+    if (only !== undefined && all.length === 1 && !belongsTo.has(only.externalId)) {
+      belongsTo.set(only.externalId, delivery.hubId);
+      records.push(only);
+      settlements.push(afterLooking(batch, delivery, 'linked_to_existing'));
+    } else {
+      const evidence = { hubId: delivery.hubId, externalIds: all.map((one) => one.externalId) };
+      settlements.push({
+        delivery,
+        kind: 'review',
+        review: { ...batch.feed, kind: 'duplicate', key: delivery.hubId, evidence },
+      });
+    }
+  }
+  if (records.length > 0) {
+    await batch.deps.inbound({ spoke: batch.open.name, object: batch.mapping.object, records, belongsTo });
+  }
+  const taken = new Set(found.map(({ delivery }) => delivery.hubId));
+  return sendable.filter(({ delivery }) => !taken.has(delivery.hubId));
+}
+
+/**
+ * Before a write without a condition: has the spoke changed since? Then inbound looks first, and what is lost to the write is at most
+ * what happens while one request is under way.
+ */
+export async function withoutNews(
+  batch: Batch,
+  context: ClaimContext,
+  sendable: readonly Sendable[],
+  settlements: Settlement[],
+): Promise<readonly Sendable[]> {
+  const { deps, open, mapping, options } = batch;
+  const blind = sendable.filter(({ outgoing }) => isBlind(outgoing));
+  const changed = await findNews(open.spoke, mapping, readOf(batch), context, blind, options);
+  if (changed.size === 0) return sendable;
+  await deps.inbound({ spoke: open.name, object: mapping.object, records: [...changed.values()] });
+  return sendable.filter(({ delivery, outgoing }) => {
+    // A deletion goes on: what it overrules has been kept.
+    if (!changed.has(delivery.hubId) || outgoing.intent.op === 'delete') return true;
+    settlements.push(afterLooking(batch, delivery, 'changed_meanwhile'));
+    return false;
+  });
+}

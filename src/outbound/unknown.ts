@@ -1,0 +1,90 @@
+// Owns Law 5: a write whose answer was lost is read back, then settled, sent again or shown to inbound; never sent blindly.
+import { must } from '../base/assert.js';
+import type { ExternalId } from '../model/ids.js';
+import type { RemoteRecord } from '../model/record.js';
+import type { Claimed } from '../store/deliveries.js';
+import { idle, readOf, type Batch, type Delivered } from './batch.js';
+import { childLinks } from './children.js';
+import { loadClaim, type ClaimContext } from './claimed.js';
+import { missingRecord, readBack, type Outgoing } from './deliver.js';
+import { applied, later, unknownAgain } from './ending.js';
+import { judge } from './outcome.js';
+import { partlyShown, settleBatch, type Settlement } from './settle.js';
+
+/** Law 5: reads back what was never answered, then settles it, sends it again or lets inbound look. */
+export async function resolveUnknown(batch: Batch, claimed: readonly Claimed[]): Promise<Delivered> {
+  const { deps, mapping } = batch;
+  const pending = claimed.flatMap((delivery) =>
+    delivery.intent === null ? [] : [{ hubId: delivery.hubId, intent: delivery.intent }],
+  );
+  const table = must(deps.tables.get(mapping.entity), mapping.entity);
+  const context = await loadClaim(deps.pool, deps.mapping, mapping, table, claimed);
+  let found: Awaited<ReturnType<typeof readBack>>;
+  try {
+    found = await readBack(batch.open.spoke, mapping, readOf(batch), pending, batch.options);
+  } catch (error) {
+    deps.log.warn({ ...batch.feed, err: error }, 'read-back failed');
+    await settleBatch(
+      batch,
+      claimed.map((delivery) => unknownAgain(batch, delivery, 'read_back_failed')),
+    );
+    return { ...idle, claimed: claimed.length, unknown: claimed.length };
+  }
+  deps.crashpoint('delivery_read_back');
+  const settlements: Settlement[] = [];
+  const changed: RemoteRecord[] = [];
+  for (const delivery of claimed) {
+    const records = found.get(delivery.hubId) ?? [];
+    settlements.push(judged(batch, context, delivery, records, changed));
+  }
+  await settleBatch(batch, settlements);
+  if (changed.length > 0) await deps.inbound({ spoke: batch.open.name, object: mapping.object, records: changed });
+  return { ...idle, claimed: claimed.length };
+}
+
+function judged(
+  batch: Batch,
+  context: ClaimContext,
+  delivery: Claimed,
+  records: readonly RemoteRecord[],
+  changed: RemoteRecord[],
+): Settlement {
+  const { intent } = delivery;
+  if (intent === null) return later(batch, delivery, 0, 'no_intent', false);
+  const [record = null, second] = records;
+  if (second !== undefined) {
+    const evidence = { hubId: delivery.hubId, externalIds: records.map((one) => one.externalId) };
+    return { delivery, kind: 'review', review: { ...batch.feed, kind: 'duplicate', key: delivery.hubId, evidence } };
+  }
+  const verdict = judge(intent, record, context.links.get(delivery.hubId)?.version ?? ('' as never));
+  const outgoing: Outgoing = { hubId: delivery.hubId, intent, expect: null };
+  switch (verdict.kind) {
+    case 'applied': {
+      const externalId = (verdict.record?.externalId ?? intent.externalId ?? '') as ExternalId;
+      const version = verdict.record?.version ?? ('' as never);
+      return applied(batch, { delivery, outgoing, again: true }, context, {
+        kind: 'applied',
+        externalId,
+        version,
+        record: verdict.record,
+      });
+    }
+    case 'not_applied': {
+      const unsafe = intent.op === 'create' && !batch.open.spoke.capabilities.idempotentCreate;
+      const wait = unsafe && delivery.attempt < batch.deps.limits.unknownReadBacks;
+      return wait ? unknownAgain(batch, delivery, 'not_found_yet') : later(batch, delivery, 0, 'not_applied', false);
+    }
+    case 'changed': {
+      const [found, nowMs] = [verdict.record, batch.deps.clock.now()];
+      changed.push(found);
+      const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, intent, found, nowMs);
+      const partly = partlyShown(batch.mapping, delivery, intent, found, children, nowMs);
+      return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
+    }
+    case 'gone':
+      if (intent.externalId !== null) changed.push(missingRecord(batch.mapping, intent.externalId as ExternalId));
+      return later(batch, delivery, 0, 'gone', false);
+    default:
+      return verdict satisfies never;
+  }
+}
