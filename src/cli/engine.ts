@@ -101,15 +101,16 @@ const serverVersion = (number: number): string => `${Math.floor(number / 10_000)
 
 /**
  * `TRUESPOKE_CRASH=delivery_sent:2` kills the process when it passes that point for the second time; `page_fetched/shopify` is that
- * point of one spoke. For drills only.
+ * point of one spoke; `delivery_sent:1:stop` stops it there once, as a machine does that falls asleep. For drills only.
  */
 function crashpoint(wish: string | undefined): (name: string) => void {
-  const [wanted, times] = wish?.split(':') ?? [];
+  const [wanted, times, how] = wish?.split(':') ?? [];
   if (wanted === undefined) return () => undefined;
   let left = Number(times ?? '1');
   return (name) => {
     if (name !== wanted && name.split('/')[0] !== wanted) return;
     left -= 1;
-    if (left <= 0) process.kill(process.pid, 'SIGKILL');
+    if (left <= 0 && how !== 'stop') process.kill(process.pid, 'SIGKILL');
+    if (left === 0) process.kill(process.pid, 'SIGSTOP');
   };
 }

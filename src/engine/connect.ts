@@ -5,7 +5,7 @@ import { ConfigError, SpokePaused } from '../base/errors.js';
 import type { Http } from '../base/http.js';
 import type { Log } from '../base/log.js';
 import type { Random } from '../base/random.js';
-import type { Spoke } from '../connectors/connector.js';
+import type { ConnectorState, Spoke } from '../connectors/connector.js';
 import { openLimiter } from '../connectors/limiter.js';
 import type { BoundLimiter } from '../connectors/limiter-gate.js';
 import type { ConfiguredConnector } from '../connectors/registry.js';
@@ -41,6 +41,8 @@ export interface ConnectDeps {
   readonly http: Http;
   readonly mapping: Mapping;
   readonly signal: AbortSignal;
+  /** Named instants at which drills kill the process. */
+  readonly crashpoint?: ((name: string) => void) | undefined;
 }
 
 const concurrencyDefault = 5;
@@ -70,9 +72,22 @@ export async function openSpoke(
     log,
     http: setup.http ?? deps.http,
     limiter,
-    state: connectorState({ spoke: setup.name, pool: deps.pool, clock: deps.clock, signal: deps.signal }),
+    state: stateOf(deps, setup.name),
   });
   return { spoke, limiter };
+}
+
+/** The connector's memory, with the instants around what it must not forget: a bulk id (F18, F19), a rotated token (F21). */
+function stateOf(deps: ConnectDeps, spoke: SpokeName): ConnectorState {
+  const state = connectorState({ spoke, pool: deps.pool, clock: deps.clock, signal: deps.signal });
+  return {
+    ...state,
+    async put(key, value) {
+      if (value !== null) deps.crashpoint?.(`state_storing/${spoke}`);
+      await state.put(key, value);
+      if (value !== null) deps.crashpoint?.(`state_stored/${spoke}`);
+    },
+  };
 }
 
 /** Pins who the spoke is, or refuses another one (F105). */

@@ -351,6 +351,7 @@ class CaptureRun {
       atMs: this.deps.clock.now(),
       currentAtMs: gathered.committedAtMs,
     });
+    this.deps.crashpoint('position_advanced');
     if (owned) return;
     throw new Halt({
       code: 'epoch_changed',

@@ -44,6 +44,8 @@ export interface SweepDeps {
   /** Only this one, where given. */
   readonly entity?: EntityName | undefined;
   readonly onProgress?: (progress: SweepReport) => void;
+  /** Named instants at which drills kill the process. */
+  readonly crashpoint?: ((name: string) => void) | undefined;
 }
 
 /** One feed's outcome. */
@@ -231,6 +233,7 @@ class FeedSweep {
     const ids = links.map((link) => link.externalId);
     const fields = selectionOf(whole, this.mapping.spoke, this.mapping.object);
     const found = await this.spoke.fetch(this.mapping.object, ids, fields, { lane: 'repair', signal: this.signal });
+    this.deps.crashpoint?.(`sweep_fetched/${this.feed.spoke}`);
     const records = new Map(found.map((record) => [record.externalId, record]));
     // Links and what is under way are read after the remote: a change in between must not look like drift.
     const fresh = await linksByExternal(pool, this.feed, ids);
@@ -248,6 +251,7 @@ class FeedSweep {
       else this.collect(verdict, link, into);
     }
     await transaction(pool, (tx) => this.savePage(tx, run, links, { ...into, agreed }));
+    this.deps.crashpoint?.(`sweep_saved/${this.feed.spoke}`);
     this.compared += links.length;
     this.drifted += new Set(into.drift.map((row) => row.externalId)).size;
   }

@@ -18,7 +18,8 @@ const table = {
   migrationTableSchema: 'truespoke',
 };
 
-export async function migrate(pool: Pool, folder: string): Promise<Migrated> {
+/** `ran` is called inside the transaction, after each file. */
+export async function migrate(pool: Pool, folder: string, ran?: (name: string) => void): Promise<Migrated> {
   const files = await readMigrations(folder);
   const executed = await executedMigrations(pool);
   const unknown = executed.filter((name) => !files.has(name));
@@ -35,7 +36,7 @@ export async function migrate(pool: Pool, folder: string): Promise<Migrated> {
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: borrowed(pool) }) });
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: () => Promise.resolve(asMigrations(files)) },
+    provider: { getMigrations: () => Promise.resolve(asMigrations(files, ran)) },
     ...table,
   });
   const { error, results } = await migrator.migrateToLatest();
@@ -73,10 +74,15 @@ async function readMigrations(folder: string): Promise<Map<string, string>> {
   return files;
 }
 
-function asMigrations(files: ReadonlyMap<string, string>): Record<string, Migration> {
+function asMigrations(files: ReadonlyMap<string, string>, ran?: (name: string) => void): Record<string, Migration> {
   // The one place that runs raw SQL text through kysely: the text comes from our own files, never from input.
-  const run = (text: string): Migration => ({ up: async (db) => void (await sql.raw(text).execute(db)) });
-  return Object.fromEntries([...files].map(([name, text]) => [name, run(text)]));
+  const run = (name: string, text: string): Migration => ({
+    async up(db) {
+      await sql.raw(text).execute(db);
+      ran?.(name);
+    },
+  });
+  return Object.fromEntries([...files].map(([name, text]) => [name, run(name, text)]));
 }
 
 /** Kysely ends the pool it is given; ours outlives it. */
