@@ -18,6 +18,9 @@ interface Ended {
   readonly err: string;
 }
 
+/** A runner that colours its own output asks its children to do so too. */
+const plain = { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1' };
+
 let cwd: string;
 let mounted: string | null = null;
 
@@ -26,7 +29,7 @@ function truespoke(...args: readonly string[]): Promise<Ended> {
     const child = execFile(
       process.execPath,
       [join(root, 'bin', 'truespoke.js'), ...args],
-      { cwd },
+      { cwd, env: plain },
       (_error, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     );
   });
