@@ -76,9 +76,11 @@ export function statusText(status: EngineStatus, paint: Paint, width = Infinity)
   lines.push('', spokesTable(status.spokes, paint, width));
   for (const { name, reason } of status.spokes) if (reason !== null) lines.push(paint.yellow(aboutSpoke(name, reason)));
   for (const spoke of status.spokes) {
-    for (const { entity, records, total } of spoke.backfill.filter(({ state }) => state === 'running')) {
+    for (const { entity, records, total, state, reason = null } of spoke.backfill) {
+      const why = reason === null ? '' : ` (${reason})`;
       const of = total === null ? '' : ` of ${countText(total)}`;
-      lines.push(`${spoke.name}: reading ${entity}, ${countText(records)}${of} records`);
+      if (state === 'running') lines.push(`${spoke.name}: reading ${entity}, ${countText(records)}${of} records${why}`);
+      if (state === 'waiting') lines.push(`${spoke.name}: a running engine reads ${entity} again${why}`);
     }
   }
   return lines.join('\n');

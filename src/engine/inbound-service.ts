@@ -1,16 +1,17 @@
 // Keeps one spoke coming in: backfill, then polling; hints (webhooks, streams, re-reads) beside it. One process at a time per
 // spoke; what it has done is in the cursors.
-import type { CallOptions, Page } from '../connectors/connector.js';
+import type { CallOptions } from '../connectors/connector.js';
 import { ConfigError, RateLimited, SpokePaused } from '../base/errors.js';
 import { selectionOf } from '../mapping/selection.js';
-import type { Tally } from '../inbound/decision.js';
 import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
-import { loadFeeds, saveFeed, type FeedKind, type FeedState } from '../store/cursors.js';
+import { loadFeeds } from '../store/cursors.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
-import { transaction, type Tx } from '../store/pool.js';
+import { transaction } from '../store/pool.js';
+import { backfill } from './backfill.js';
 import type { EngineContext, LiveSpoke } from './context.js';
+import { countPage, crashOn, savePage } from './pages.js';
 
 export interface InboundSchedule {
   readonly pollMs: number;
@@ -31,10 +32,17 @@ export async function pollSpoke(
 ): Promise<void> {
   await elected(context, live, 'inbound', signal);
   await live.whenOpen(signal);
-  await backfill(context, live, signal);
-  while (!signal.aborted) {
+  let polledAtMs = context.clock.monotonic();
+  const poll = async (): Promise<void> => {
     await live.whenOpen(signal);
     await eachAlone(live.objects, signal, (object) => pollObject(context, live, object, signal));
+    polledAtMs = context.clock.monotonic();
+  };
+  await backfill(context, live, signal, async () => {
+    if (context.clock.monotonic() - polledAtMs >= schedule.pollMs) await poll();
+  });
+  while (!signal.aborted) {
+    await poll();
     if (signal.aborted) return;
     await replayWaiting(context, live);
     await live.pollBell.wait(context.clock, schedule.pollMs, signal);
@@ -57,98 +65,15 @@ async function eachAlone<T>(all: Iterable<T>, signal: AbortSignal, body: (one: T
   if (failures.length > 0) throw failures[0];
 }
 
-async function feedsOf(context: EngineContext, live: LiveSpoke): Promise<Map<string, FeedState>> {
-  const feeds = await loadFeeds(context.pool, live.name);
-  return new Map(feeds.map((feed) => [`${feed.kind} ${feed.object}`, feed]));
-}
-
-/** Reads every existing record of every object once, parents first; resumes where an earlier process stopped (F20, F25). */
-export async function backfill(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
-  const feeds = await feedsOf(context, live);
-  for (const object of live.objects) {
-    if (signal.aborted) return;
-    const scan = feeds.get(`scan ${object}`);
-    if (scan?.finishedAtMs === undefined || scan.finishedAtMs === null) {
-      // The position from which changes are read is taken before the first page, so that nothing falls between.
-      if (!feeds.has(`changes ${object}`)) {
-        const now = await live.spoke.now(object);
-        await saveFeed(
-          context.pool,
-          { spoke: live.name, object, kind: 'changes', cursor: now, records: 0 },
-          context.clock.now(),
-        );
-      }
-      await scanObject(context, live, object, scan?.cursor ?? null, signal);
-    }
-    if (!signal.aborted) markReady(context, live, object);
-  }
-  live.outboundBell.ring();
-}
-
-/** Creates are safe once existing records were read, whichever process read them. True when every entity is ready. */
-export async function readReadiness(context: EngineContext, live: LiveSpoke): Promise<boolean> {
-  const feeds = await feedsOf(context, live);
-  const open = live.objects.filter((object) => {
-    const finishedAtMs = feeds.get(`scan ${object}`)?.finishedAtMs ?? null;
-    if (finishedAtMs !== null) markReady(context, live, object);
-    return finishedAtMs === null;
-  });
-  return open.length === 0;
-}
-
-function markReady(context: EngineContext, live: LiveSpoke, object: ObjectName): void {
-  for (const entity of context.mapping.entities.values()) {
-    const mapped = entity.spokes.get(live.name);
-    if (mapped !== undefined && (mapped.embedded?.parentObject ?? mapped.object) === object)
-      live.ready.add(entity.name);
-  }
-}
-
-async function scanObject(
-  context: EngineContext,
-  live: LiveSpoke,
-  object: ObjectName,
-  after: FeedState['cursor'],
-  signal: AbortSignal,
-): Promise<void> {
-  const options: CallOptions = { lane: 'backfill', signal };
-  let records = 0;
-  let finished = false;
-  for await (const page of live.spoke.scan(object, selectionOf(context.mapping, live.name, object), after, options)) {
-    crash(context, live, 'page_fetched', page);
-    const tally = await context.inbound.accept({
-      spoke: live.name,
-      object,
-      records: page.records,
-      evidence: 'listing',
-      lane: 'backfill',
-      commit: (tx) => saveCursor(context, tx, live, 'scan', object, page),
-    });
-    crash(context, live, 'page_merged', page);
-    records += page.records.length;
-    finished ||= page.last;
-    count(context, live, object, page.records.length, tally);
-    if (signal.aborted) return;
-  }
-  // A scan that ended without a last page has nothing more to give.
-  if (!finished && !signal.aborted) {
-    await saveFeed(
-      context.pool,
-      { spoke: live.name, object, kind: 'scan', cursor: null, records: 0, finished: true },
-      context.clock.now(),
-    );
-  }
-  live.log.info({ object, records }, 'backfilled');
-}
-
 async function pollObject(
   context: EngineContext,
   live: LiveSpoke,
   object: ObjectName,
   signal: AbortSignal,
 ): Promise<void> {
-  const feeds = await feedsOf(context, live);
-  const after = feeds.get(`changes ${object}`)?.cursor ?? (await live.spoke.now(object));
+  const feeds = await loadFeeds(context.pool, live.name);
+  const known = feeds.find((feed) => feed.kind === 'changes' && feed.object === object);
+  const after = known?.cursor ?? (await live.spoke.now(object));
   const options: CallOptions = { lane: 'interactive', signal };
   for await (const page of live.spoke.changes(
     object,
@@ -156,52 +81,20 @@ async function pollObject(
     cursor(after),
     options,
   )) {
-    crash(context, live, 'page_fetched', page);
+    crashOn(context, live, 'page_fetched', page);
     const tally = await context.inbound.accept({
       spoke: live.name,
       object,
       records: page.records,
       evidence: 'listing',
       lane: 'interactive',
-      commit: (tx) => saveCursor(context, tx, live, 'changes', object, page),
+      commit: (tx) => savePage(context, tx, live, 'changes', object, page),
     });
-    crash(context, live, 'page_merged', page);
-    count(context, live, object, page.records.length, tally);
+    crashOn(context, live, 'page_merged', page);
+    countPage(context, live, object, page.records.length, tally);
     if (tally.refetched > 0) live.hintBell.ring();
     if (signal.aborted || page.last) return;
   }
-}
-
-/** Law 7: in the transaction that holds what the page came to. */
-async function saveCursor(
-  context: EngineContext,
-  tx: Tx,
-  live: LiveSpoke,
-  kind: FeedKind,
-  object: ObjectName,
-  page: Page,
-): Promise<void> {
-  const { records, cursor: covered, total, last } = page;
-  crash(context, live, 'page_written', page);
-  const progress = { spoke: live.name, object, kind, cursor: covered, records: records.length, total, finished: last };
-  await saveFeed(tx, progress, context.clock.now());
-  crash(context, live, 'cursor_written', page);
-}
-
-/** A page without records is no instant worth dying at. */
-function crash(context: EngineContext, live: LiveSpoke, point: string, page: Page): void {
-  if (page.records.length > 0) context.crashpoint(`${point}/${live.name}`);
-}
-
-function count(context: EngineContext, live: LiveSpoke, object: ObjectName, records: number, tally: Tally): void {
-  if (records === 0) return;
-  const { counters } = context;
-  counters.recordsIn(live.name, object, records);
-  counters.merges(live.name, object, 'taken', tally.created + tally.updated);
-  counters.merges(live.name, object, 'agreed', tally.unchanged);
-  counters.conflicts(live.name, object, tally.conflicts);
-  counters.parked(live.name, 'in', tally.parked);
-  live.log.debug({ object, records, ...tally }, 'records in');
 }
 
 /** Children whose parent has arrived by now. */
@@ -227,7 +120,7 @@ async function replayWaiting(context: EngineContext, live: LiveSpoke): Promise<v
             context.clock.now(),
           ),
       });
-      count(context, live, object, parked.length, tally);
+      countPage(context, live, object, parked.length, tally);
     }
   }
 }
@@ -352,7 +245,7 @@ async function takeSlice(
       );
     },
   });
-  count(context, live, object, records.length, tally);
+  countPage(context, live, object, records.length, tally);
 }
 
 function askAgain(object: ObjectName, externalId: ExternalId, after: string, nowMs: number): InboxEvent {

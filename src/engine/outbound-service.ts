@@ -6,7 +6,6 @@ import type { OutboundDeps } from '../outbound/batch.js';
 import { deliver } from '../outbound/pipeline.js';
 import { readReadiness } from './backfill.js';
 import type { EngineContext, LiveSpoke } from './context.js';
-
 import { describe } from './service.js';
 
 export async function deliverSpoke(

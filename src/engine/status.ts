@@ -1,9 +1,10 @@
 // Builds the one snapshot that status, metrics, health and the page read. Read from the hub, so that any process can tell.
 import type { Clock } from '../base/clock.js';
+import { coverageOf, describeUncovered, uncovered } from '../mapping/coverage.js';
 import type { Mapping } from '../mapping/mapping.js';
 import type { SpokeName } from '../model/ids.js';
 import { formatLsn } from '../model/lsn.js';
-import type { EngineStatus, ReplicationStatus, SpokeStatus } from '../model/status.js';
+import type { BackfillStatus, EngineStatus, ReplicationStatus, SpokeStatus } from '../model/status.js';
 import { slotHealth } from '../outbound/slot-health.js';
 import { readVersionNumber } from '../store/catalogue.js';
 import { loadFeeds, type FeedState } from '../store/cursors.js';
@@ -127,7 +128,8 @@ function spokeStatus(
   const scans = feeds.filter((feed) => feed.kind === 'scan');
   const age = (ms: number | null | undefined): number | null =>
     ms === null || ms === undefined ? null : Math.max(0, Math.round((nowMs - ms) / 1000));
-  const backfilling = scans.length === 0 || scans.some((scan) => scan.finishedAtMs === null);
+  const backfill = scans.map((scan) => backfillStatus(input, scan));
+  const backfilling = scans.length === 0 || backfill.some((one) => one.state !== 'done');
   const state =
     row.pausedAt !== null ? 'paused' : backfilling ? (scans.length === 0 ? 'starting' : 'backfilling') : 'live';
   const hint = row.pausedHint === null ? '' : ` (${row.pausedHint})`;
@@ -157,11 +159,19 @@ function spokeStatus(
             limit: quota.limit,
             resetAt: quota.resetAtMs === null ? null : new Date(quota.resetAtMs).toISOString(),
           },
-    backfill: scans.map((scan) => ({
-      entity: scan.object,
-      state: scan.finishedAtMs === null ? 'running' : 'done',
-      records: scan.records,
-      total: scan.total,
-    })),
+    backfill,
+  };
+}
+
+function backfillStatus({ mapping }: StatusInput, scan: FeedState): BackfillStatus {
+  const gaps = scan.scanned === null ? [] : uncovered(scan.scanned, coverageOf(mapping, scan.spoke, scan.object));
+  const reason = gaps.length === 0 ? null : `newly mapped: ${describeUncovered(gaps).join(', ')}`;
+  const waits = gaps.length > 0 && scan.scanning === null;
+  return {
+    entity: scan.object,
+    state: waits ? 'waiting' : scan.finishedAtMs === null ? 'running' : 'done',
+    records: scan.records,
+    total: scan.total,
+    reason,
   };
 }

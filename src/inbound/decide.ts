@@ -85,9 +85,10 @@ function judge(context: BatchContext, stages: Stages, rules: DecideRules, incomi
   if (link === undefined) return { kind: 'unlinked', incoming, fields, later };
   if (link.state === 'tombstone') return revive(context, stages, incoming, link, normalised);
   if (record.version !== '' && record.version === link.version && rules.evidence === 'listing') {
-    return showsBase(normalised.fields, link)
-      ? { incoming, kind: 'ignore', why: 'same' }
-      : { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
+    const shown = compareWithBase(normalised.fields, link);
+    if (shown === 'same') return { incoming, kind: 'ignore', why: 'same' };
+    // Fields without a base were mapped since: nothing there could be older than what we know.
+    if (shown === 'differs') return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
   }
   const row = context.rows.get(link.hubId);
   if (row === undefined || row.deletedAt !== null) {
@@ -122,13 +123,17 @@ function unseen({ mapping }: BatchContext, link: Link, row: HubRow | undefined):
 
 const deletes = (mapping: SpokeMapping): boolean => mapping.delete === 'propagate' || mapping.delete === 'archive';
 
-/** Does the record show, in every observed field, what the link agreed on? */
-function showsBase(fields: ObservedFields, link: Link): boolean {
-  return Object.entries(fields).every(([name, { remote }]) => {
+/** Does the record show, in every observed field, what the link agreed on? `new`: where it agreed on anything. */
+function compareWithBase(fields: ObservedFields, link: Link): 'same' | 'new' | 'differs' {
+  let verdict: 'same' | 'new' = 'same';
+  for (const [name, { remote }] of Object.entries(fields)) {
     const base = link.base[name as keyof typeof link.base];
     const lost = link.overruled[name as keyof typeof link.overruled];
-    return (base !== undefined && sameRemote(base.remote, remote)) || (lost !== undefined && sameRemote(lost, remote));
-  });
+    if (lost !== undefined && sameRemote(lost, remote)) continue;
+    if (base === undefined) verdict = 'new';
+    else if (!sameRemote(base.remote, remote)) return 'differs';
+  }
+  return verdict;
 }
 
 function decideDeleted(

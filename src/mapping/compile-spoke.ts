@@ -81,6 +81,7 @@ export function compileSpoke(
     defaults: defaultsOf(spec.defaults ?? {}),
     delete: spec.delete ?? 'unlink',
     paths: [...paths],
+    conditions: { where: spec.where ?? null, when: spec.when ?? null },
     accepts: (remote: RemoteFields) => where === null || where.evaluate(new Map(Object.entries(remote))) === true,
     wants: (hub: HubFields) => when === null || when.evaluate(celFields(fields, hub)) === true,
   };

@@ -73,6 +73,8 @@ export interface SpokeMapping {
   readonly delete: DeletePolicy;
   /** Every remote path that get or where needs, children included by name. */
   readonly paths: readonly RemotePath[];
+  /** The texts behind `accepts` and `wants`; null without one. */
+  readonly conditions: { readonly where: string | null; readonly when: string | null };
   /** Which remote records belong to the entity; true without a `where`. */
   accepts(remote: RemoteFields): boolean;
   /** Which hub records belong in this spoke; true without a `when`. */

@@ -38,6 +38,8 @@ export interface BackfillStatus {
   readonly records: number;
   /** Records to expect, where the remote tells. */
   readonly total: number | null;
+  /** Why what was read before is read again; absent or null: it is not. */
+  readonly reason?: string | null;
 }
 
 export interface SpokeStatus {

@@ -1,5 +1,6 @@
 // Owns truespoke.cursor: how far each feed (an object of a spoke) was read. Cursors commit with their effects.
 import type { Cursor, ObjectName, SpokeName } from '../model/ids.js';
+import type { Coverage } from '../mapping/coverage.js';
 import type { Queryable, Tx } from './pool.js';
 
 export type FeedKind = 'scan' | 'changes' | 'inventory';
@@ -13,6 +14,10 @@ export interface FeedState {
   readonly total: number | null;
   readonly startedAtMs: number | null;
   readonly finishedAtMs: number | null;
+  /** scan: what the last complete one brought in; null = none yet, or not known. */
+  readonly scanned: Coverage | null;
+  /** scan: what the one under way will have brought in. */
+  readonly scanning: Coverage | null;
 }
 
 const ms = (text: string | null | undefined): number | null =>
@@ -20,7 +25,7 @@ const ms = (text: string | null | undefined): number | null =>
 
 export async function loadFeeds(db: Queryable, spoke?: SpokeName): Promise<readonly FeedState[]> {
   const { rows } = await db.query(
-    `select spoke, object, kind, cursor, records, total, started_at, finished_at from truespoke.cursor
+    `select spoke, object, kind, cursor, records, total, started_at, finished_at, scanned, scanning from truespoke.cursor
       where $1::text is null or spoke = $1 order by spoke, object, kind`,
     [spoke ?? null],
   );
@@ -33,6 +38,8 @@ export async function loadFeeds(db: Queryable, spoke?: SpokeName): Promise<reado
     total: row['total'] === null ? null : Number(row['total']),
     startedAtMs: ms(row['started_at']),
     finishedAtMs: ms(row['finished_at']),
+    scanned: JSON.parse(row['scanned'] ?? 'null') as Coverage | null,
+    scanning: JSON.parse(row['scanning'] ?? 'null') as Coverage | null,
   }));
 }
 
@@ -71,7 +78,25 @@ export async function saveFeed(db: Queryable | Tx, progress: FeedProgress, atMs:
   );
 }
 
-/** Forgets a scan, so that the next one starts from the beginning. */
-export async function restartFeed(db: Queryable, spoke: SpokeName, object: ObjectName, kind: FeedKind): Promise<void> {
-  await db.query(`delete from truespoke.cursor where spoke = $1 and object = $2 and kind = $3`, [spoke, object, kind]);
+type ScanKey = Pick<FeedState, 'spoke' | 'object'>;
+
+/** A scan begins at the first record, whatever an earlier one had come to. */
+export async function beginScan(tx: Tx, { spoke, object }: ScanKey, covers: Coverage, atMs: number): Promise<void> {
+  await tx.query(
+    `insert into truespoke.cursor (spoke, object, kind, scanning, started_at, updated_at)
+     values ($1, $2, 'scan', $3::jsonb, $4::timestamptz, $4::timestamptz)
+     on conflict (spoke, object, kind) do update set cursor = null, records = 0, total = null, scanning = excluded.scanning,
+       started_at = excluded.started_at, finished_at = null, updated_at = excluded.updated_at`,
+    [spoke, object, JSON.stringify(covers), new Date(atMs).toISOString()],
+  );
+}
+
+/** All of it has been read, or nothing had to be. */
+export async function finishScan(tx: Tx, { spoke, object }: ScanKey, covers: Coverage, atMs: number): Promise<void> {
+  await tx.query(
+    `update truespoke.cursor set scanned = $3::jsonb, scanning = null, finished_at = coalesce(finished_at, $4::timestamptz),
+            updated_at = $4::timestamptz
+      where spoke = $1 and object = $2 and kind = 'scan'`,
+    [spoke, object, JSON.stringify(covers), new Date(atMs).toISOString()],
+  );
 }
