@@ -22,8 +22,9 @@ export interface OpenHub {
 
 /** Rejects with one clear error when the hub cannot be reached or cannot do logical replication; then nothing is left open. */
 export async function openHub(config: Config, io: Io, purpose: string): Promise<OpenHub> {
+  const { clock, signal } = io;
   const embedded =
-    config.hub.url === null ? await openEmbedded({ directory: config.hub.dataDir, clock: io.clock }) : null;
+    config.hub.url === null ? await openEmbedded({ directory: config.hub.dataDir, clock, signal }) : null;
   const url = config.hub.url ?? embedded?.url ?? '';
   try {
     const facts = await preflight({ url });

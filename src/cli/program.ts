@@ -90,6 +90,10 @@ export async function run(args: readonly string[], processIo: Io): Promise<ExitC
     return frame.code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it has printed what was wrong
+    if (io.signal.aborted && error === io.signal.reason) {
+      io.err.write('stopped before it was done\n');
+      return 1;
+    }
     const { json, verbose } = program.opts<Common>();
     if (json === true) io.out.write(`${JSON.stringify({ error: errorView(error) })}\n`);
     io.err.write(`${renderError(error, paintFor(io.err, io.env), verbose === true)}\n`);

@@ -1,15 +1,12 @@
 // Owns one Postgres server process on one data directory: initialise, start, find a running one, stop. Every way in
 // which that fails becomes an error that names the cause and the next step. Knows nothing of what runs in the database.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { chown, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { promisify } from 'node:util';
 import path from 'node:path';
 import type { Clock } from '../base/clock.js';
 import { Halt, type TruespokeError, Unreachable } from '../base/errors.js';
 import { type Account, type Binaries, blockedFolder, remove } from './postgres-binaries.js';
-
-const run = promisify(execFile);
 
 export interface Cluster {
   readonly binaries: Binaries;
@@ -64,18 +61,14 @@ export async function initialise(
     // The built-in locale sorts and folds case alike on every machine and after every update of the C library.
     const locale =
       binaries.major >= 17 ? ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : ['--locale=C'];
-    await run(
-      binaries.initdb,
-      [
-        `--pgdata=${made}`,
-        `--username=${options.superuser}`,
-        '--encoding=UTF8',
-        ...locale,
-        ...auth,
-        ...(options.durable === false ? ['--no-sync'] : []),
-      ],
-      { ...identity(account), env: environment, cwd: '/', signal: cluster.signal },
-    );
+    await runInitdb(cluster, [
+      `--pgdata=${made}`,
+      `--username=${options.superuser}`,
+      '--encoding=UTF8',
+      ...locale,
+      ...auth,
+      ...(options.durable === false ? ['--no-sync'] : []),
+    ]);
     await rename(made, dir);
   } catch (error) {
     const taken = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
@@ -83,10 +76,50 @@ export async function initialise(
     cluster.signal?.throwIfAborted();
     // Another process made the directory meanwhile: theirs is as good.
     if (taken) return;
-    throw startFailure(dir, (error as { stderr?: string }).stderr ?? String(error), error);
+    throw startFailure(dir, error instanceof InitdbFailed ? error.stderr : String(error), error);
   } finally {
     await remove(secret);
   }
+}
+
+class InitdbFailed extends Error {
+  override readonly name = 'InitdbFailed';
+  constructor(readonly stderr: string) {
+    super('initdb failed');
+  }
+}
+
+// initdb catches SIGTERM and goes on to its next look, which can take longer than a person waits after Ctrl-C; and the servers that
+// it starts do not end with it. So it gets a process group of its own, which dies as a whole.
+function runInitdb({ binaries, account, signal }: Cluster, args: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(binaries.initdb, args, {
+      ...identity(account),
+      env: environment,
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-16_384)));
+    const kill = (): void => {
+      try {
+        if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // It ended by itself.
+      }
+    };
+    if (signal?.aborted === true) kill();
+    signal?.addEventListener('abort', kill, { once: true });
+    process.once('exit', kill);
+    const over = (settle: () => void): void => {
+      signal?.removeEventListener('abort', kill);
+      process.off('exit', kill);
+      settle();
+    };
+    child.once('error', (error) => over(() => reject(error)));
+    child.once('close', (code) => over(() => (code === 0 ? resolve() : reject(new InitdbFailed(stderr)))));
+  });
 }
 
 /** Half-made directories of processes that were killed within initdb. */
@@ -160,13 +193,22 @@ export async function start(cluster: Cluster, options: StartOptions): Promise<Ru
   child.once('exit', () => (exited = true));
   child.once('error', () => (exited = true));
   child.unref();
+  const quit = (): void => {
+    if (!exited && child.pid !== undefined) process.kill(child.pid, 'SIGQUIT');
+  };
+  // Until it is ready nobody else uses it: it must not outlive us.
+  process.once('exit', quit);
   const until = cluster.clock.monotonic() + (options.readyMsMax ?? 120_000);
-  while (!exited && cluster.signal?.aborted !== true && cluster.clock.monotonic() < until) {
-    const now = await readPostmaster(cluster.dir);
-    if (now !== null && now.pid === child.pid && now.ready) return { pid: now.pid, port: options.port };
-    await cluster.clock.sleep(10);
+  try {
+    while (!exited && cluster.signal?.aborted !== true && cluster.clock.monotonic() < until) {
+      const now = await readPostmaster(cluster.dir);
+      if (now !== null && now.pid === child.pid && now.ready) return { pid: now.pid, port: options.port };
+      await cluster.clock.sleep(10);
+    }
+  } finally {
+    process.off('exit', quit);
   }
-  if (!exited && child.pid !== undefined) process.kill(child.pid, 'SIGQUIT');
+  quit();
   cluster.signal?.throwIfAborted();
   const said = (await readFile(options.logFile, 'utf8').catch(() => '')).slice(from);
   throw startFailure(cluster.dir, said, undefined, options.port);
