@@ -7,6 +7,7 @@ import type { RemoteSchema } from '../connectors/connector.js';
 import { openSpoke, resolveDefaults, type ConnectDeps, type SpokeSetup } from '../engine/connect.js';
 import { checkAgainst } from '../mapping/check-remote.js';
 import { objectsOf } from '../mapping/selection.js';
+import { findUnsettled } from '../mapping/settling.js';
 import { uncounted } from '../model/status.js';
 import { withMigratedHub } from './hub.js';
 import type { Io } from './io.js';
@@ -40,8 +41,9 @@ export async function checkRemote({ config, mappings }: Project, io: Io): Promis
     const schemas = new Map(
       asked.flatMap(({ answer, schema }) => (schema === null ? [] : [[answer.name, schema] as const])),
     );
-    const { problems, warnings } = checkAgainst(mapping, schemas, (entity, path) => mappings.place(entity, path));
-    if (problems.length > 0) throw new Problems(problems, 'remote_not_as_mapped');
+    const { problems, warnings } = checkAgainst(mapping, schemas, mappings.place);
+    const unsettled = findUnsettled(mapping, mappings.place, schemas);
+    if (problems.length + unsettled.length > 0) throw new Problems([...problems, ...unsettled], 'remote_not_as_mapped');
     return { spokes: asked.map(({ answer }) => answer), warnings };
   });
 }

@@ -1,6 +1,6 @@
 // Owns `truespoke check`: is the project sound? Offline by default. Changes nothing anywhere.
 import type { Command } from 'commander';
-import type { ExitCode } from '../base/errors.js';
+import { Problems, type ExitCode } from '../base/errors.js';
 import { examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import type { Project } from './project.js';
@@ -13,8 +13,14 @@ export interface CheckOptions extends Common {
 
 export async function execute(options: CheckOptions, io: Io): Promise<ExitCode> {
   // The connectors are loaded only here: help and usage errors stay instant.
-  const { loadProject } = await import('./project.js');
+  const [{ loadProject }, { findUnsettled }] = await Promise.all([
+    import('./project.js'),
+    import('../mapping/settling.js'),
+  ]);
   const project = await loadProject(options, io);
+  const { mapping, place } = project.mappings;
+  const unsettled = findUnsettled(mapping, place);
+  if (unsettled.length > 0) throw new Problems(unsettled, 'never_settles');
   const summary = summarise(project);
   if (options.connect !== true) {
     print(

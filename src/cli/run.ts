@@ -19,6 +19,7 @@ export async function execute(options: RunOptions, io: Io): Promise<ExitCode> {
   const log = io.err.terminal && options.json !== true ? 'people' : 'programs';
   const open = await openEngine(project, { roles: options.roles, log }, io);
   try {
+    await warnOfUnsettled(project, open);
     await open.engine.prepare();
     const server = options.server ? await serve(project, open, io) : null;
     try {
@@ -31,6 +32,13 @@ export async function execute(options: RunOptions, io: Io): Promise<ExitCode> {
     await open.close();
   }
   return 0;
+}
+
+/** `check` refuses such a mapping. A running hub goes on with it: what really goes round is set aside as an open conflict. */
+async function warnOfUnsettled({ mappings }: Project, { log }: OpenEngine): Promise<void> {
+  const { findUnsettled } = await import('../mapping/settling.js');
+  for (const { file, line, column, message, hint } of findUnsettled(mappings.mapping, mappings.place))
+    log.warn({ place: `${file ?? ''}:${line ?? 0}:${column ?? 0}`, next: hint }, message);
 }
 
 /** The server over a running engine. */

@@ -12,6 +12,8 @@ export interface DescribedField {
   readonly createable: boolean;
   readonly updateable: boolean;
   readonly type: string;
+  readonly maxLength?: number | undefined;
+  readonly scale?: number | undefined;
   readonly values?: readonly string[] | undefined;
   readonly references?: readonly string[] | undefined;
 }

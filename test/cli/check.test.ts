@@ -1,4 +1,5 @@
 // Owns the promises of `check`: what `init` writes is sound, all problems of all files come at once with their places.
+// Proves: Law 2, Invariant 8, Invariant 9
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -56,6 +57,24 @@ describe('check', () => {
         error: { problems: unknown[] };
       };
       expect(json.error.problems.length).toBeGreaterThanOrEqual(2);
+    }));
+
+  test('a field that its spokes can never agree on: place, both spokes, an example and the next step, exit code 2', () =>
+    withFolder(async (cwd) => {
+      await truespoke(['init'], { cwd });
+      await environment(cwd);
+      const spoke = (object: string, lens: string): string =>
+        `{ object: ${object}, fields: { label: { remote: F, via: ${lens} } } }`;
+      await writeFile(
+        join(cwd, 'mappings', 'thing.yaml'),
+        `entity: thing\nfields: { label: text }\nspokes:\n  salesforce: ${spoke('A', 'uppercase')}\n  shopify: ${spoke('B', 'lowercase')}\n`,
+      );
+      const { code, out, err } = await truespoke(['check'], { cwd });
+      expect([code, out]).toEqual([2, '']);
+      expect(err).toMatch(
+        /thing\.yaml:5:\d+: 'label' never settles between salesforce and shopify: "Ann Lee" ends as "ANN LEE" in salesforce, then "ann lee" in shopify/,
+      );
+      expect(err).toMatch(/\n +give 'label' the same lens in salesforce and shopify, or let it go one way/);
     }));
 
   test('without a configuration the next step is named', () =>
