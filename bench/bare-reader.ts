@@ -94,3 +94,58 @@ export async function discardRows(url: string, slot: string, publication: string
   });
   return seen;
 }
+
+export interface NumberOptions extends Pick<BareOptions, 'url' | 'slot' | 'publication'> {
+  readonly column: string;
+  readonly note: (number: number) => void;
+}
+
+/** Reads until the connection ends, telling the numeric `column` of every new row. */
+export async function readNumbers({ column, note, ...options }: NumberOptions): Promise<void> {
+  const places = new Map<number, number>();
+  await readBare({
+    ...options,
+    onMessage: (bytes, at) => {
+      if (bytes[at] === relationTag) {
+        places.set(bytes.readUInt32BE(at + 1), columnNames(bytes, at + 5).indexOf(column));
+        return;
+      }
+      if (bytes[at] !== insertTag && bytes[at] !== updateTag) return;
+      const place = places.get(bytes.readUInt32BE(at + 1)) ?? -1;
+      if (place >= 0) note(Number(newValue(bytes, at + 5, place)));
+    },
+    done: () => false,
+  });
+}
+
+const relationTag = 0x52;
+const newTupleTag = 0x4e;
+const textTag = 0x74;
+
+/** Of a relation message behind its oid: two names, the replica identity, the columns. */
+function columnNames(bytes: Buffer, from: number): readonly string[] {
+  let at = bytes.indexOf(0, bytes.indexOf(0, from) + 1) + 2;
+  const count = bytes.readUInt16BE(at);
+  at += 2;
+  const names: string[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const end = bytes.indexOf(0, at + 1);
+    names.push(bytes.toString('utf8', at + 1, end));
+    at = end + 9;
+  }
+  return names;
+}
+
+/** The text of one column in the new tuple; an old one may stand before it. */
+function newValue(bytes: Buffer, from: number, place: number): string {
+  let at = from;
+  if (bytes[at] !== newTupleTag) at = afterColumns(bytes, at + 3, bytes.readUInt16BE(at + 1));
+  at = afterColumns(bytes, at + 3, place);
+  return bytes[at] === textTag ? bytes.toString('latin1', at + 5, at + 5 + bytes.readUInt32BE(at + 1)) : '';
+}
+
+function afterColumns(bytes: Buffer, from: number, count: number): number {
+  let at = from;
+  for (let i = 0; i < count; i += 1) at += bytes[at] === textTag ? 5 + bytes.readUInt32BE(at + 1) : 1;
+  return at;
+}

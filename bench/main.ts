@@ -5,14 +5,33 @@ import { startCluster } from './cluster.js';
 import type { Bench, Row } from './harness.js';
 import { keep, table } from './report.js';
 import { captureLive } from './rows/01-capture.js';
+import { backlog } from './rows/02-backlog.js';
 import { decoding } from './rows/03-decode.js';
 import { backfill } from './rows/04-backfill.js';
 import { rescan } from './rows/05-rescan.js';
 import { deliverPath } from './rows/06-deliver.js';
+import { latency } from './rows/07-latency.js';
+import { webhookLatency } from './rows/08-webhook.js';
+import { economy } from './rows/09-economy.js';
 import { reconcileLocal } from './rows/10-reconcile.js';
+import { memory } from './rows/11-memory.js';
+import { applications } from './rows/12-applications.js';
 import { traceStatements } from './trace.js';
 
-const rows: readonly Row[] = [captureLive, decoding, backfill, rescan, deliverPath, reconcileLocal];
+const rows: readonly Row[] = [
+  captureLive,
+  backlog,
+  decoding,
+  backfill,
+  rescan,
+  deliverPath,
+  latency,
+  webhookLatency,
+  economy,
+  reconcileLocal,
+  memory,
+  applications,
+];
 
 const usage = `npm run bench -- [--quick] [--only 1,4] [--rounds 5] [--scale 0.1] [--trace]
 
@@ -47,6 +66,7 @@ async function main(): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   const { quick } = values;
   const report = values.trace ? traceStatements() : null;
+  if (values.trace) process.env['BENCH_TRACE'] = '1';
   const cluster = await startCluster();
   let interrupted = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -1,17 +1,27 @@
 // Owns a spoke that applies everything at once and remembers nothing: what is left is our own cost. What a row needs besides (a
 // listing, a remote to call, webhooks) is given to it.
-import type { Capabilities, Fields, Page, RemoteSchema, Spoke, Write, WriteResult } from '../src/connectors/connector.js';
+import type {
+  Capabilities,
+  Fields,
+  Page,
+  RemoteSchema,
+  Spoke,
+  Write,
+  WriteResult,
+} from '../src/connectors/connector.js';
 import { cursor, externalId, version, type ExternalId, type ObjectName } from '../src/model/ids.js';
 import type { RemoteRecord } from '../src/model/record.js';
 
 export interface NullSpokeOptions {
   readonly writeBatch: number;
   readonly lanes?: number;
+  /** Takes conditional writes: small batches need no look before them. */
+  readonly conditionalWrite?: boolean;
   /** Called with each batch of writes before they count as applied; false = the remote asks to wait. */
   readonly answer?: (writes: readonly Write[]) => Promise<boolean>;
   /** The whole listing. */
   readonly pages?: () => Iterable<readonly RemoteRecord[]>;
-  readonly fetch?: (ids: readonly ExternalId[]) => readonly RemoteRecord[];
+  readonly fetch?: (ids: readonly ExternalId[]) => Promise<readonly RemoteRecord[]>;
   readonly fields?: Fields;
   readonly webhooks?: Spoke['webhooks'];
 }
@@ -31,7 +41,7 @@ export function nullSpoke(options: NullSpokeOptions): Spoke {
   const { writeBatch, answer = () => Promise.resolve(true) } = options;
   let stamp = 0;
   const capabilities: Capabilities = {
-    conditionalWrite: false,
+    conditionalWrite: options.conditionalWrite ?? false,
     idempotentCreate: true,
     bulkScan: false,
     bulkWriteFrom: null,
@@ -73,7 +83,7 @@ export function nullSpoke(options: NullSpokeOptions): Spoke {
       yield lastPage([], true);
     },
     changes: nothing,
-    fetch: (_object, ids) => Promise.resolve(options.fetch?.(ids) ?? []),
+    fetch: (_object, ids) => options.fetch?.(ids) ?? Promise.resolve([]),
     find: (_object, keys) => Promise.resolve(keys.map(() => [])),
     inventory: nothing,
     async write(writes) {

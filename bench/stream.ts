@@ -15,7 +15,7 @@ import { openHub, type BenchHub } from './hub.js';
 
 export const publication = 'truespoke';
 
-const yaml = (spokes: readonly string[]): string => `
+export const recordYaml = (spokes: readonly string[]): string => `
 entity: record
 fields:
   email: text
@@ -30,7 +30,7 @@ ${spokes.map((spoke) => `  ${spoke}: { object: Contact, fields: { email: A, name
 `;
 
 export async function openStreamHub(bench: Bench, spokes: readonly string[] = ['left']): Promise<BenchHub> {
-  const hub = await openHub(bench, yaml(spokes), spokes);
+  const hub = await openHub(bench, recordYaml(spokes), spokes);
   await hub.sql(`create publication ${publication} for tables in schema hub`);
   return hub;
 }
@@ -55,6 +55,20 @@ export async function insertInto(hub: BenchHub, rows: number, rowsPerTransaction
     for i in 0 .. ${transactions - 1} loop
       insert into hub.record (${columns})
       select ${values} from generate_series(i * ${rowsPerTransaction} + 1, (i + 1) * ${rowsPerTransaction}) g;
+      commit;
+    end loop;
+    reset synchronous_commit;
+  end $$`);
+}
+
+/** Every one of the `records` is changed once, `rowsPerTransaction` at a time, in the order of their making. */
+export async function updateIn(hub: BenchHub, records: number, rowsPerTransaction: number): Promise<void> {
+  await hub.sql(`create unique index if not exists record_number on hub.record (rank)`);
+  await hub.sql(`do $$ begin
+    set synchronous_commit = off;
+    for i in 0 .. ${Math.ceil(records / rowsPerTransaction) - 1} loop
+      update hub.record set size = size + 1
+       where rank > i * ${rowsPerTransaction} and rank <= least((i + 1) * ${rowsPerTransaction}, ${records});
       commit;
     end loop;
     reset synchronous_commit;
@@ -128,4 +142,23 @@ export function tableMap(hub: BenchHub): TableMap {
       { entity, routes: routesOf(hub.mapping, entity) },
     ]),
   );
+}
+
+const fieldColumns = ['email', 'name', 'phone', 'city', 'size', 'rank', 'seen_at'];
+
+/** As if every record had been agreed on with each spoke: from here on only edits make calls. */
+export async function linkRecords(hub: BenchHub, spokes: readonly string[]): Promise<void> {
+  const image = `jsonb_build_object(${fieldColumns.map((column) => `'${column}', t.${column}::text`).join(', ')})`;
+  for (const spoke of spokes) {
+    await hub.sql(`insert into truespoke.link
+        (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, created_at, updated_at)
+      select '${spoke}', 'record', t.id::text, 'x' || t.rank, 'live', ${image}, ${image}, '2026-06-01T00:00:00.000Z', now(), now()
+        from hub.record t`);
+  }
+  await hub.sql('vacuum analyze');
+}
+
+/** Ids in the order of their making. */
+export async function recordIds(hub: BenchHub): Promise<readonly string[]> {
+  return (await hub.sql('select id::text as id from hub.record order by rank')).map((row) => row['id'] ?? '');
 }

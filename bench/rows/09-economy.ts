@@ -1,0 +1,122 @@
+// Row 9: how many calls changed records cost at a remote that takes 200 a call, 5 calls at once, and answers after 50 ms; and how busy
+// its lanes are kept while there is work. The fewest calls are counted, not measured: records / batch. A look before an unconditional
+// write is a call too, counted by itself: it is what keeps the lost-update window at one request.
+import type { Child } from '../children/child.js';
+import type { RemoteDoor, RemoteTold } from '../children/remote.js';
+import { alone, series, type Figure, type Row } from '../harness.js';
+import type { BenchHub } from '../hub.js';
+import { pause, plainSpoke, startEngine, withChild, type LiveEngine } from '../live.js';
+import { insertInto, linkRecords, openStreamHub, recordYaml } from '../stream.js';
+
+const answerAfterMs = 50;
+const editsEach = 10;
+const batch = plainSpoke.writeBatch;
+
+interface Run {
+  readonly told: RemoteTold;
+  readonly records: number;
+}
+
+export const economy: Row = {
+  number: 9,
+  name: '09-economy',
+  title: 'API economy: calls, use of the lanes, refusals; 200 records a call, 5 lanes, 50 ms',
+  async run(bench) {
+    const hub = await openStreamHub(bench);
+    try {
+      const records = bench.size(10_000, 1_000);
+      const many = bench.size(100_000, 4_000);
+      await insertInto(hub, many, 1_000);
+      await linkRecords(hub, [plainSpoke.name]);
+      return await withChild<RemoteDoor, readonly Figure[]>('remote', async (remote) => {
+        const url = await remote.ask('listen', { answerAfterMs, lanesMax: plainSpoke.lanes, noted: 'F' });
+        const engine = await startEngine(hub, {
+          yaml: recordYaml([plainSpoke.name]),
+          spokes: [{ ...plainSpoke, remote: url }],
+        });
+        try {
+          await engine.settled();
+          await hub.sql('vacuum analyze');
+          const meter = new Meter(hub, engine, remote);
+          const once: Run[] = [];
+          const bursts: Run[] = [];
+          const full: Run[] = [];
+          for (let round = 0; round < bench.rounds; round += 1) {
+            once.push(await meter.edit(records, 1));
+            bursts.push(await meter.edit(records, editsEach));
+            full.push(await meter.edit(many, 1));
+            bench.say(`  round ${round + 1}: ${[once, bursts, full].map((runs) => tell(runs.at(-1))).join('; ')}`);
+          }
+          return figures(once, bursts, full);
+        } finally {
+          await engine.end();
+        }
+      });
+    } finally {
+      await hub.drop();
+    }
+  },
+};
+
+class Meter {
+  constructor(
+    private readonly hub: BenchHub,
+    private readonly engine: LiveEngine,
+    private readonly remote: Child<RemoteDoor>,
+  ) {}
+
+  /** Every record is edited `times` within a second. */
+  async edit(records: number, times: number): Promise<Run> {
+    await this.remote.ask('told', null);
+    const from = performance.now();
+    for (let edit = 0; edit < times; edit += 1) {
+      await this.hub.sql(`update hub.record set size = size + 1 where rank <= $1`, [String(records)]);
+      const nextMs = from + ((edit + 1) * 1_000) / times - performance.now();
+      if (edit < times - 1 && nextMs > 0) await pause(nextMs);
+    }
+    await this.engine.settled();
+    return { told: await this.remote.ask('told', null), records };
+  }
+}
+
+function tell(run: Run | undefined): string {
+  if (run === undefined) return '';
+  const { told, records } = run;
+  return `${records} records: ${told.calls} calls, ${told.looks} looks, ${told.atOnce} at once, ${told.refused} refused, ${used(run).toFixed(2)} of the lanes`;
+}
+
+/** Share of the calls that the lanes could have carried from the first request to the last answer. */
+function used({ told }: Run): number {
+  return ((told.calls + told.looks) * answerAfterMs) / (plainSpoke.lanes * (told.lastAtMs - told.firstAtMs));
+}
+
+function figures(once: readonly Run[], bursts: readonly Run[], full: readonly Run[]): readonly Figure[] {
+  const calls = (what: string, runs: readonly Run[], limit: number): Figure => {
+    const fewest = runs.map(({ records }) => Math.ceil(records / batch));
+    const made = runs.map(({ told }) => told.calls);
+    return {
+      what,
+      unit: 'calls',
+      ours: series(made),
+      reference: { name: 'fewest possible', series: series(fewest) },
+      ratio: series(made.map((value, i) => value / (fewest[i] ?? Number.NaN))),
+      goal: { bound: 'at most', value: limit },
+    };
+  };
+  const refused = [...once, ...bursts, ...full].map(({ told }) => told.refused);
+  return [
+    calls('every record edited once', once, 1.05),
+    calls(`every record edited ${editsEach} times within a second`, bursts, 1.1),
+    alone(
+      {
+        what: 'looks a write call',
+        unit: '×',
+        goal: null,
+        note: 'a batch beyond the limit of conditional writes is looked at first, in one read',
+      },
+      series(full.map(({ told }) => told.looks / told.calls)),
+    ),
+    alone({ what: 'use of the lanes', unit: '×', goal: { bound: 'at least', value: 0.95 } }, series(full.map(used))),
+    alone({ what: 'calls refused by the remote', unit: '', goal: { bound: 'at most', value: 0 } }, series(refused)),
+  ];
+}
