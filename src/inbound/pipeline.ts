@@ -5,6 +5,7 @@ import type { Log } from '../base/log.js';
 import type { Ids } from '../base/random.js';
 import { must } from '../base/assert.js';
 import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
+import { DeletionWindow, type DeletionLimits } from '../model/deletion-window.js';
 import { hubId, type EntityName, type ExternalId, type HubId, type ObjectName, type SpokeName } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
 import { findCandidates, lockMatching, nextIds, readRows, type HubTable } from '../store/hub.js';
@@ -17,7 +18,6 @@ import { takeApprovals } from '../store/reviews.js';
 import { apply } from './apply.js';
 import { childrenOf, childrenOfGone } from './children.js';
 import { dedupe, loadBatch, type BatchContext } from './batch.js';
-import { DeletionWindow } from './deletion-window.js';
 import { decide, orPark, upsert, type Evidence, type Stages, type Unlinked } from './decide.js';
 import { addTally, emptyTally, type Decision, type Incoming, type Tally } from './decision.js';
 import { keyText, match, matchKey, type Candidate } from './match.js';
@@ -35,7 +35,7 @@ export interface InboundDeps {
   readonly tables: ReadonlyMap<EntityName, HubTable>;
   readonly limits: InboundLimits;
   /** Spokes whose mass-deletion limit is their own; the others have `limits.massDelete`. */
-  readonly deletions?: ReadonlyMap<SpokeName, InboundLimits['massDelete']> | undefined;
+  readonly deletions?: ReadonlyMap<SpokeName, DeletionLimits> | undefined;
 }
 
 interface InboundRun extends InboundDeps {
@@ -61,8 +61,8 @@ interface Deletions {
 
 export interface InboundLimits {
   readonly batchRecords: number;
-  /** Deletions in one batch above which a person is asked: more than `absolute` and more than `relative` of all links. */
-  readonly massDelete: { readonly absolute: number; readonly relative: number };
+  /** Within a quarter of an hour. */
+  readonly massDelete: DeletionLimits;
   readonly referenceWaitMs: number;
 }
 
@@ -312,9 +312,11 @@ async function matchAll(
     unlinked.map(({ incoming }) => incoming.record.externalId),
   );
   const candidates = await candidatesOf(tx, context, unlinked);
-  // A create of ours may be under way: until its outcome is known the record cannot be judged, any more than a linked one.
+  // A create of ours may be under way: until its outcome is known the record cannot be judged, any more than a linked one. That its
+  // hub row is gone by now makes it no stranger: it would come back to the hub from which it was deleted.
   const named = candidates.flatMap((list) => list.map(({ hubId }) => hubId));
-  const busy = await inFlight(tx, feed, named);
+  const keys = unlinked.map(({ incoming }) => incoming.record.hubKey).filter((id) => id !== null);
+  const busy = await inFlight(tx, feed, [...new Set([...named, ...keys])]);
   const ids = await nextIds(tx, table, unlinked.length);
   const decisions: Decision[] = [];
   const matched: { readonly one: Unlinked; readonly hubId: HubId }[] = [];
@@ -327,8 +329,8 @@ async function matchAll(
       decisions.push({ incoming, kind: 'refetch', delayMs: 0, why: 'raced' });
       continue;
     }
-    const [candidate] = candidates[i] ?? [];
-    if (incoming.belongsTo === undefined && candidate !== undefined && busy.has(candidate.hubId)) {
+    const ours = [candidates[i]?.[0]?.hubId, incoming.record.hubKey];
+    if (incoming.belongsTo === undefined && ours.some((id) => typeof id === 'string' && busy.has(id))) {
       decisions.push({ incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' });
       continue;
     }

@@ -79,6 +79,27 @@ test('F64 at a spoke that is not idempotent: looked for again and again before a
   expect(emails('create')).toEqual(Object.keys(three));
 });
 
+test('F64 applied, the answer lost, and deleted in the hub before anyone looked: it goes at the spoke too, and never comes back', async () => {
+  people = await openPeople({ limits: { outbound: { ...outbound, backoff: { firstMs: 60_000, maxMs: 60_000 } } } });
+  people.start();
+  await people.settled();
+  strike('lostApplied');
+  await people.put({ 'ann@x.test': 'Ann' });
+  const left = async (): Promise<string | null | undefined> =>
+    (await people.sql(`select state from truespoke.delivery where spoke = 'left'`))[0]?.['state'];
+  await people.until(async () => (await left()) === 'unknown' && Object.keys(people.right()).length === 1);
+  await people.sql('delete from hub.person');
+  await people.until(() => Object.keys(people.right()).length === 0);
+  // A person touches it there, so that every way of reading shows it.
+  people.rename('left', 'ann@x.test', 'Anna');
+  const polls = people.remote('left').calls['changes'] ?? 0;
+  await people.until(() => (people.remote('left').calls['changes'] ?? 0) > polls + 5);
+  expect(await people.hub()).toEqual({});
+  await people.sql(`update truespoke.delivery set not_before = null`);
+  await people.agree({});
+  expect(people.writes('left').map(({ op }) => op)).toEqual(['create', 'delete']);
+});
+
 test('F69 partial batch: what was refused is parked with its reason, the rest is there, and a good value closes it', async () => {
   await open();
   people
