@@ -16,6 +16,7 @@ import { economy } from './rows/09-economy.js';
 import { reconcileLocal } from './rows/10-reconcile.js';
 import { memory } from './rows/11-memory.js';
 import { applications } from './rows/12-applications.js';
+import { growth } from './rows/13-growth.js';
 import { traceStatements } from './trace.js';
 
 const rows: readonly Row[] = [
@@ -31,6 +32,7 @@ const rows: readonly Row[] = [
   reconcileLocal,
   memory,
   applications,
+  growth,
 ];
 
 const usage = `npm run bench -- [--quick] [--only 1,4] [--rounds 5] [--scale 0.1] [--trace]

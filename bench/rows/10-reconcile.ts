@@ -27,7 +27,7 @@ export const reconcileLocal: Row = {
     const records = bench.size(1_000_000, 10_000);
     const hub = await openHub(bench, contactYaml(spokes), spokes);
     try {
-      await fill(hub, records);
+      await fillReconcile(hub, records, spokes);
       const sweepAll = async (): Promise<number> => {
         for (const spoke of spokes) await sweepOne(hub, spoke, 0);
         return records * spokes.length;
@@ -75,9 +75,9 @@ async function drifted(bench: Bench, hub: BenchHub, records: number): Promise<re
   return [alone({ what: 'a pass that finds 100 more, of a clean pass', unit: '×', goal }, series(ratios))];
 }
 
-async function sweepOne(hub: BenchHub, spoke: string, differing: number): Promise<void> {
+export async function sweepOne(hub: BenchHub, spoke: string, differing: number): Promise<void> {
   const mapping = must(hub.entity('contact').spokes.get(spokeName(spoke)), spoke);
-  const found = await compareHub(hub.pool, hub.table('contact'), mapping, 10_000);
+  const found = await compareHub(hub.pool, hub.table('contact'), mapping, { rows: 10_000, after: null });
   if (found.length !== differing) throw new Error(`found ${found.length} differences, there are ${differing}`);
 }
 
@@ -104,7 +104,7 @@ function buckets(id: string, values: readonly string[], from: string): string {
             from ${from} group by 1`;
 }
 
-async function fill(hub: BenchHub, records: number): Promise<void> {
+export async function fillReconcile(hub: BenchHub, records: number, spokes: readonly string[]): Promise<void> {
   await hub.sql(`insert into hub.contact
       (email, first_name, last_name, phone, street, city, state, tier, size, rank, active, seen_at)
     select 'person' || g || '@example.test', 'First' || g % 5000, 'Last' || g % 9000, '+1555' || g, g % 900 || ' Long Street',
