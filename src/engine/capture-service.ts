@@ -93,6 +93,7 @@ async function captureOnce(
       clock: context.clock,
       log: context.log,
       limits: setup.limits,
+      deletions: context.deletions,
       crashpoint: context.crashpoint,
       wake: (names) => {
         for (const name of names) spokes.get(name)?.outboundBell.ring();

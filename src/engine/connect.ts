@@ -11,6 +11,7 @@ import type { BoundLimiter } from '../connectors/limiter-gate.js';
 import type { ConfiguredConnector } from '../connectors/registry.js';
 import type { Mapping } from '../mapping/mapping.js';
 import { objectsOf, ownMappings, selectionOf } from '../mapping/selection.js';
+import type { DeletionLimits } from '../model/deletion-window.js';
 import type { EntityName, RemotePath, SpokeName } from '../model/ids.js';
 import type { RemoteFields, RemoteValue } from '../model/record.js';
 import { connectorState } from '../store/connector-state.js';
@@ -210,4 +211,13 @@ export function asPause(error: unknown, name: SpokeName): SpokePaused | null {
   if (error instanceof SpokePaused) return error;
   if (!(error instanceof ConfigError)) return null;
   return new SpokePaused({ code: error.code, spoke: name, message: error.message, hint: error.hint, cause: error });
+}
+
+/** Mass-deletion limits of the spokes that have their own. */
+export function deletionLimits(spokes: readonly SpokeSetup[]): ReadonlyMap<SpokeName, DeletionLimits> {
+  return new Map(
+    spokes.flatMap(({ name, deletions }) =>
+      deletions === undefined ? [] : [[name, { absolute: deletions.max, relative: deletions.percent / 100 }] as const],
+    ),
+  );
 }

@@ -7,6 +7,7 @@ import type { BoundLimiter } from '../connectors/limiter-gate.js';
 import type { Spoke } from '../connectors/connector.js';
 import type { Inbound } from '../inbound/pipeline.js';
 import type { Mapping } from '../mapping/mapping.js';
+import type { DeletionLimits } from '../model/deletion-window.js';
 import type { EntityName, ObjectName, SpokeName } from '../model/ids.js';
 import type { RemoteFields } from '../model/record.js';
 import type { Counters } from '../model/status.js';
@@ -29,6 +30,8 @@ export interface EngineContext {
   readonly inbound: Inbound;
   readonly session: WorkerSession;
   readonly crashpoint: (name: string) => void;
+  /** Spokes whose mass-deletion limits are their own. */
+  readonly deletions?: ReadonlyMap<SpokeName, DeletionLimits> | undefined;
 }
 
 /** One connected spoke and what its services tell each other. */

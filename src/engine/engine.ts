@@ -8,6 +8,7 @@ import type { Log } from '../base/log.js';
 import type { Ids, Random } from '../base/random.js';
 import { createInbound, type InboundLimits } from '../inbound/pipeline.js';
 import type { Mapping } from '../mapping/mapping.js';
+import type { DeletionLimits } from '../model/deletion-window.js';
 import type { EntityName, SpokeName } from '../model/ids.js';
 import type { Counters, EngineStatus } from '../model/status.js';
 import type { CaptureLimits } from '../outbound/capture.js';
@@ -25,7 +26,7 @@ import { registerSpoke } from '../store/spokes.js';
 import { refreshStatistics } from '../store/statistics.js';
 import { openWorker, type WorkerSession } from '../store/workers.js';
 import { captureChanges, type CaptureState } from './capture-service.js';
-import type { SpokeSetup } from './connect.js';
+import { deletionLimits, type SpokeSetup } from './connect.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 import { orderPause, orderResume, type OrderDeps } from './orders.js';
 import { describe, supervise, superviseAll } from './service.js';
@@ -70,9 +71,11 @@ export interface EngineLimits {
   readonly outbound: OutboundLimits;
 }
 
+const massDelete: DeletionLimits = { absolute: 100, relative: 0.1 };
+
 export const defaultLimits: EngineLimits = {
-  capture: { messagesMax: 10_000, waitMs: 5_000, spillRows: 20_000, massDelete: 100, idleAdvanceMs: 10_000 },
-  inbound: { batchRecords: 1_000, massDelete: { absolute: 100, relative: 0.1 }, referenceWaitMs: 24 * 3_600_000 },
+  capture: { messagesMax: 10_000, waitMs: 5_000, spillRows: 20_000, massDelete, idleAdvanceMs: 10_000 },
+  inbound: { batchRecords: 1_000, massDelete, referenceWaitMs: 24 * 3_600_000 },
   outbound: {
     leaseMs: 300_000,
     attemptsMax: 8,
@@ -192,9 +195,10 @@ class RunningEngine implements Engine {
   private context(session: WorkerSession): EngineContext {
     const { clock, random, ids, log, counters, mapping, crashpoint } = this.options;
     const { pool, journalPool, tables } = this;
-    const deletions = massDeleteLimits(this.options.spokes);
+    const deletions = deletionLimits(this.options.spokes);
     const inbound = createInbound({ pool, clock, ids, log, mapping, tables, limits: this.limits.inbound, deletions });
-    return { pool, journalPool, clock, random, ids, log, counters, mapping, tables, inbound, session, crashpoint };
+    const common = { pool, journalPool, clock, random, ids, log, counters, mapping, tables };
+    return { ...common, inbound, session, crashpoint, deletions };
   }
 
   private services(context: EngineContext): readonly Parameters<typeof supervise>[1][] {
@@ -301,12 +305,4 @@ class RunningEngine implements Engine {
       if (result.status === 'rejected' && !isConnectionLoss(result.reason)) throw result.reason;
     }
   }
-}
-
-function massDeleteLimits(spokes: readonly SpokeSetup[]): ReadonlyMap<SpokeName, InboundLimits['massDelete']> {
-  return new Map(
-    spokes.flatMap(({ name, deletions }) =>
-      deletions === undefined ? [] : [[name, { absolute: deletions.max, relative: deletions.percent / 100 }] as const],
-    ),
-  );
 }

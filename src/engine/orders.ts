@@ -6,6 +6,7 @@ import type { Mapping } from '../mapping/mapping.js';
 import type { EntityName, SpokeName } from '../model/ids.js';
 import { routesOf } from '../outbound/route.js';
 import { audit } from '../store/audit.js';
+import { outboundDeletions } from '../store/conflicts.js';
 import { openHubTable } from '../store/hub.js';
 import { transaction, type Pool, type Tx } from '../store/pool.js';
 import { holdMissingRows, markTableDirty } from '../store/resync.js';
@@ -115,13 +116,13 @@ async function release(
   const { entity, spoke } = review;
   if (review.kind === 'truncate') {
     await holdTruncated(tx, deps, review, atMs);
-    return releaseHeld(tx, { entity, spoke, lsn: null });
+    return releaseHeld(tx, { entity, spoke, reason: null });
   }
-  if (spoke === null) return releaseHeld(tx, { entity, spoke, lsn: review.key });
+  if (spoke === null || review.key === outboundDeletions)
+    return releaseHeld(tx, { entity, spoke, reason: 'mass_delete' });
+  if (review.key !== entity) return releaseHeld(tx, { entity, spoke, reason: 'deleted_unseen' });
   const fromSpoke = await heldAtSpoke(tx, { spoke, entity });
-  let count = await releaseHeld(tx, { entity, spoke, lsn: null });
-  if (fromSpoke.length > 0) count += (await replayBatch(tx, deps, { ids: fromSpoke })).replayed.length;
-  return count;
+  return fromSpoke.length === 0 ? 0 : (await replayBatch(tx, deps, { ids: fromSpoke })).replayed.length;
 }
 
 /** TRUNCATE names no rows: what is gone is every live link without a hub row, as of now. */

@@ -5,7 +5,14 @@ import type { EntityName } from '../model/ids.js';
 import { sweep, type SweepReport } from '../reconcile/sweep.js';
 import { countOpenDrift } from '../store/drift.js';
 import { openHubTable, type HubTable } from '../store/hub.js';
-import { checkContract, checkIdentity, openSpoke, type ConnectDeps, type SpokeSetup } from './connect.js';
+import {
+  checkContract,
+  checkIdentity,
+  deletionLimits,
+  openSpoke,
+  type ConnectDeps,
+  type SpokeSetup,
+} from './connect.js';
 
 export interface ReconcileDeps extends ConnectDeps {
   readonly ids: Ids;
@@ -28,7 +35,8 @@ export async function reconcileNow(deps: ReconcileDeps, setup: SpokeSetup): Prom
   try {
     await checkIdentity(deps, setup.name, spoke);
     await checkContract(deps.mapping, setup.name, spoke);
-    const reports = await sweep({ ...deps, tables }, setup.name, spoke, deps.signal);
+    const limits = deletionLimits([setup]);
+    const reports = await sweep({ ...deps, tables, deletions: limits }, setup.name, spoke, deps.signal);
     return { reports, open: await countOpenDrift(deps.pool, setup.name) };
   } finally {
     await limiter.close();

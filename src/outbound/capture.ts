@@ -5,10 +5,11 @@ import { assert, must } from '../base/assert.js';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
 import { fieldName, hubId, type EntityName, type HubId, type SpokeName } from '../model/ids.js';
+import type { DeletionLimits } from '../model/deletion-window.js';
 import { formatLsn, type Lsn } from '../model/lsn.js';
 import type { ReplicationSource, SourceMessage } from '../model/change.js';
 import { Halt } from '../base/errors.js';
-import { holdDeletes, markDirty, type Dirty } from '../store/deliveries.js';
+import { markDirty, type Dirty } from '../store/deliveries.js';
 import {
   advancePosition,
   ensureJournalDay,
@@ -21,6 +22,7 @@ import {
 import { openReviews, type Review } from '../store/conflicts.js';
 import { rekeyLinks } from '../store/links.js';
 import { openTransaction, sqlState, transaction, type OpenTransaction, type Pool, type Tx } from '../store/pool.js';
+import { DeletionBreaker, type Deletions, type Passed } from './deletion-breaker.js';
 import { createChangeReader, type CapturedChange, type ChangeReader, type TableMap } from './change-reader.js';
 
 export interface CaptureDeps {
@@ -32,6 +34,8 @@ export interface CaptureDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: CaptureLimits;
+  /** Spokes whose mass-deletion limits are their own; the others have `limits.massDelete`. */
+  readonly deletions?: ReadonlyMap<SpokeName, DeletionLimits> | undefined;
   /** Called after a commit with the spokes that got work. */
   readonly wake: (spokes: ReadonlySet<SpokeName>) => void;
   /** Named instants at which drills kill the process. */
@@ -46,8 +50,8 @@ export interface CaptureLimits {
   readonly waitMs: number;
   /** Rows of one source transaction kept in memory before they are written. */
   readonly spillRows: number;
-  /** Deletions of one entity in one transaction above which their deliveries wait for a person. */
-  readonly massDelete: number;
+  /** Deletions of one entity within a quarter of an hour above which they wait for a person. */
+  readonly massDelete: DeletionLimits;
   /** How often an idle stream moves the durable position, so that WAL of idle tables is not kept (F36). */
   readonly idleAdvanceMs: number;
 }
@@ -67,6 +71,7 @@ class Gathered {
   readonly dirty = new Map<string, Dirty>();
   readonly reviews: Review[] = [];
   readonly rekeys: Rekey[] = [];
+  readonly deletions: Deletions[] = [];
   transactions = 0;
   changes = 0;
   endLsn: Lsn | null = null;
@@ -79,6 +84,7 @@ class Gathered {
     for (const [key, dirty] of other.dirty) this.mark(key, dirty);
     this.reviews.push(...other.reviews);
     this.rekeys.push(...other.rekeys);
+    this.deletions.push(...other.deletions);
     this.changes += other.changes;
   }
 
@@ -100,6 +106,7 @@ class Gathered {
   reset(): void {
     this.clearRows();
     this.reviews.length = 0;
+    this.deletions.length = 0;
     this.changes = 0;
   }
 }
@@ -163,6 +170,9 @@ class CaptureRun {
   /** Present while a transaction that is too large for memory is being written. */
   private spill: OpenTransaction | null = null;
   private readonly reader: ChangeReader;
+  private readonly breaker: DeletionBreaker;
+  /** Deletions of the step under way that nobody has to approve. */
+  private passed: Passed = [];
   private readonly days = new Set<string>();
   private durableLsn: Lsn;
   private advancedAtMs = Number.NEGATIVE_INFINITY;
@@ -170,6 +180,8 @@ class CaptureRun {
 
   constructor(private readonly deps: CaptureDeps) {
     this.reader = createChangeReader(deps.tables);
+    const { clock, log, tables, limits, deletions = new Map() } = deps;
+    this.breaker = new DeletionBreaker({ clock, log, tables, limits: limits.massDelete, deletions });
     this.durableLsn = deps.position.durableLsn;
   }
 
@@ -276,7 +288,8 @@ class CaptureRun {
     this.open = null;
     // Sent again after a crash: it is durable here already (F3, F4).
     if (message.endLsn <= this.durableLsn) return this.abandon();
-    this.holdMassDelete(open);
+    for (const [entity, count] of open.deletes)
+      open.rows.deletions.push({ entity, lsn: open.lsnText, at: open.at, count });
     this.ready.absorb(open.rows);
     open.rows.reset();
     this.spare = open.rows;
@@ -290,15 +303,6 @@ class CaptureRun {
 
   private readonly woken = new Set<SpokeName>();
 
-  private holdMassDelete(open: OpenSource): void {
-    for (const [entity, deletes] of open.deletes) {
-      if (deletes <= this.deps.limits.massDelete) continue;
-      this.deps.log.warn({ entity, deletes, lsn: open.lsnText }, 'mass deletion held');
-      const evidence = { records: deletes, lsn: open.lsnText, at: open.at };
-      open.rows.reviews.push({ kind: 'mass_delete', spoke: null, entity, key: open.lsnText, evidence });
-    }
-  }
-
   /** Makes every finished transaction durable, then acknowledges. */
   async flush(): Promise<void> {
     const { ready } = this;
@@ -311,6 +315,7 @@ class CaptureRun {
       await this.spill.commit();
       this.spill = null;
     }
+    this.breaker.passed(this.passed);
     this.ready = new Gathered();
     this.deps.crashpoint('journal_committed');
     this.acknowledge(endLsn);
@@ -339,9 +344,7 @@ class CaptureRun {
   private async write(tx: Tx, gathered: Gathered, endLsn: Lsn, mayRepeat: boolean): Promise<void> {
     await this.writeRows(tx, gathered, mayRepeat);
     await openReviews(tx, gathered.reviews, this.deps.clock.now());
-    for (const review of gathered.reviews) {
-      if (review.kind === 'mass_delete') await holdDeletes(tx, review.entity, review.key);
-    }
+    this.passed = await this.breaker.hold(tx, gathered.deletions);
     this.deps.crashpoint('journal_written');
     const { slot, epoch } = this.deps.position;
     const owned = await advancePosition(tx, {

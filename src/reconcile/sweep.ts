@@ -8,7 +8,8 @@ import { must } from '../base/assert.js';
 import type { Spoke } from '../connectors/connector.js';
 import type { Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { ownMappings, selectionOf } from '../mapping/selection.js';
-import type { EntityName, ExternalId, FieldName, SpokeName } from '../model/ids.js';
+import type { DeletionLimits } from '../model/deletion-window.js';
+import type { EntityName, ExternalId, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
 import type { HubFields, RemoteValue } from '../model/record.js';
 import { insertConflicts, openReviews, type ConflictRow } from '../store/conflicts.js';
@@ -29,7 +30,7 @@ import {
   type LocalDrift,
 } from '../store/drift.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
-import { linksByExternal } from '../store/links.js';
+import { countLive, linksByExternal } from '../store/links.js';
 import { transaction, type Pool, type Tx } from '../store/pool.js';
 import { readRows, type HubTable } from '../store/hub.js';
 import { classify, type Classified } from './classify.js';
@@ -43,6 +44,8 @@ export interface SweepDeps {
   readonly tables: ReadonlyMap<EntityName, HubTable>;
   /** Only this one, where given. */
   readonly entity?: EntityName | undefined;
+  /** Spokes whose mass-deletion limits are their own. */
+  readonly deletions?: ReadonlyMap<SpokeName, DeletionLimits> | undefined;
   readonly onProgress?: (progress: SweepReport) => void;
   /** Named instants at which drills kill the process. */
   readonly crashpoint?: ((name: string) => void) | undefined;
@@ -71,7 +74,7 @@ interface Found {
 }
 
 const localRowsMax = 10_000;
-const unseenDeletionsMax = 100;
+const deletionsMax: DeletionLimits = { absolute: 100, relative: 0.1 };
 /** The stream moves an idle position at least every ten seconds. */
 const captureWaitMs = 15_000;
 
@@ -148,7 +151,7 @@ class FeedSweep {
   /** A deletion that was not captured is pushed like any other, the diff asks the mapping's policy; many ask a person first (law 8). */
   private async enqueue(tx: Tx, found: readonly LocalDrift[]): Promise<void> {
     const gone = found.filter((one) => one.class === 'deletion_not_captured').length;
-    const asks = gone > unseenDeletionsMax;
+    const asks = await this.isMass(tx, gone);
     await markDirty(
       tx,
       found.map((one): Dirty => {
@@ -158,19 +161,21 @@ class FeedSweep {
     );
     if (!asks) return;
     const evidence = { records: gone, reason: 'rows that are gone from the hub, without a captured deletion' };
-    await openReviews(
-      tx,
-      [{ ...this.feed, kind: 'mass_delete', key: this.feed.entity, evidence }],
-      this.deps.clock.now(),
-    );
+    await openReviews(tx, [{ ...this.feed, kind: 'mass_delete', key: 'unseen', evidence }], this.deps.clock.now());
+  }
+
+  private async isMass(tx: Tx, gone: number): Promise<boolean> {
+    const { absolute, relative } = this.deps.deletions?.get(this.feed.spoke) ?? deletionsMax;
+    if (gone <= absolute) return false;
+    // As many as are looked at in one sweep may be a part only.
+    return gone >= localRowsMax || gone > (await countLive(tx, this.feed)) * relative;
   }
 
   /** What differs from its base and is not merely on its way through the stream: capture gets a moment to come by it. */
   private async uncaptured(): Promise<readonly LocalDrift[]> {
     const { pool, clock } = this.deps;
     const table = must(this.deps.tables.get(this.mapping.entity), this.mapping.entity);
-    const look = async (): Promise<readonly LocalDrift[]> =>
-      this.wanted(table, await compareHub(pool, table, this.mapping, localRowsMax));
+    const look = (): Promise<readonly LocalDrift[]> => this.lookLocally(table);
     const first = await look();
     if (first.length === 0) return first;
     const written = await writtenLsn(pool);
@@ -179,6 +184,21 @@ class FeedSweep {
       await clock.sleep(100, this.signal);
     const before = new Set(first.map((one) => one.hubId));
     return (await look()).filter((one) => before.has(one.hubId));
+  }
+
+  /** Page by page: rows that do not belong in this spoke must not keep the others from being looked at. */
+  private async lookLocally(table: HubTable): Promise<readonly LocalDrift[]> {
+    const wanted: LocalDrift[] = [];
+    let after: HubId | null = null;
+    do {
+      const page: readonly LocalDrift[] = await compareHub(this.deps.pool, table, this.mapping, {
+        rows: localRowsMax,
+        after,
+      });
+      wanted.push(...(await this.wanted(table, page)));
+      after = page.length < localRowsMax ? null : (page.at(-1)?.hubId ?? null);
+    } while (after !== null && wanted.length < localRowsMax && !this.signal.aborted);
+    return wanted;
   }
 
   /** A row that does not belong in this spoke (`when`) is not missing there. */
@@ -247,8 +267,9 @@ class FeedSweep {
         continue;
       const record = records.get(link.externalId) ?? null;
       const verdict = classify({ mapping: this.mapping, link, record, explained: busy.has(link.hubId) });
-      if (verdict.kind === 'agrees') agreed.push(link);
-      else this.collect(verdict, link, into);
+      if (verdict.kind !== 'agrees') this.collect(verdict, link, into);
+      // The hub's side may still be on its way.
+      else if (!busy.has(link.hubId)) agreed.push(link);
     }
     await transaction(pool, (tx) => this.savePage(tx, run, links, { ...into, agreed }));
     this.deps.crashpoint?.(`sweep_saved/${this.feed.spoke}`);

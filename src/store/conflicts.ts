@@ -78,6 +78,9 @@ export interface Review {
   readonly evidence: unknown;
 }
 
+/** Key of the question about deletions of the hub; those of a spoke have their entity's name. */
+export const outboundDeletions = 'hub';
+
 /** Opens questions for a person; one that is open already stays as it is, with the newer evidence. */
 export async function openReviews(tx: Tx, rows: readonly Review[], atMs: number): Promise<void> {
   if (rows.length === 0) return;

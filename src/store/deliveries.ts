@@ -351,16 +351,29 @@ export async function dueEntities(
   }));
 }
 
-/** Deletions of one source transaction wait for a person; what else it changed goes its way. */
-export async function holdDeletes(tx: Tx, entity: EntityName, lsn: string): Promise<void> {
-  await tx.query(
+/** Deletions of one source transaction wait for a person; what else it changed goes its way. Returns how many have a record at the spoke. */
+export async function holdDeletes(tx: Tx, feed: Feed, lsn: string): Promise<number> {
+  const { rowCount } = await tx.query(
     `update truespoke.delivery d set state = 'held', reason = 'mass_delete'
-      where d.entity = $1 and d.lsn = $2::pg_lsn and d.state = 'pending'
+      where d.spoke = $1 and d.entity = $2 and d.lsn = $3::pg_lsn and d.state = 'pending'
+        and exists (select 1 from truespoke.link l
+                     where l.spoke = $1 and l.entity = $2 and l.hub_id = d.hub_id and l.state = 'live')
         and coalesce((select j.op = 'delete' or j.after ->> 'deleted_at' is not null from truespoke.journal j
                        where j.entity = d.entity and j.hub_id = d.hub_id and j.commit_lsn = d.lsn
                        order by j.seq desc limit 1), true)`,
-    [entity, lsn],
+    [feed.spoke, feed.entity, lsn],
   );
+  return rowCount ?? 0;
+}
+
+/** Deletions of a feed that wait for a person because they are many. */
+export async function countHeld(db: Queryable, feed: Feed): Promise<number> {
+  const { rows } = await db.query(
+    `select count(*)::text as n from truespoke.delivery
+      where spoke = $1 and entity = $2 and state = 'held' and reason = 'mass_delete'`,
+    [feed.spoke, feed.entity],
+  );
+  return Number(rows[0]?.['n'] ?? 0);
 }
 
 /** Class of the advisory locks that show which workers live. */

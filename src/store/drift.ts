@@ -191,7 +191,7 @@ export async function compareHub(
   db: Queryable,
   table: HubTable,
   mapping: SpokeMapping,
-  rowsMax: number,
+  page: { readonly rows: number; readonly after: HubId | null },
 ): Promise<readonly LocalDrift[]> {
   const out = new Set(mapping.fields.filter((field) => field.direction !== 'in').map((field) => field.field.name));
   const differs = table.columns
@@ -223,8 +223,9 @@ export async function compareHub(
                          where c.spoke = $1 and c.entity = $2 and c.state = 'open' and c.hub_id = f.hub_id)
         and (f.class <> 'not_created'
              or not exists (select 1 from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = f.hub_id))
+        and ($4::text is null or f.hub_id > $4)
       order by f.hub_id limit $3`,
-    [mapping.spoke, mapping.entity, rowsMax],
+    [mapping.spoke, mapping.entity, page.rows, page.after],
   );
   return rows.map((row) => ({ hubId: hubId(row['hub_id'] ?? ''), class: row['class'] as LocalDrift['class'] }));
 }

@@ -338,3 +338,13 @@ export async function countLive(db: Queryable, feed: Feed): Promise<number> {
   );
   return Number(rows[0]?.['n'] ?? 0);
 }
+
+/** How many were live since then: those that still are, and those that went meanwhile. */
+export async function countLiveSince(db: Queryable, feed: Feed, sinceMs: number): Promise<number> {
+  const { rows } = await db.query(
+    `select count(*)::text as n from truespoke.link
+      where spoke = $1 and entity = $2 and (state = 'live' or (state = 'tombstone' and updated_at > $3::timestamptz))`,
+    [feed.spoke, feed.entity, new Date(sinceMs).toISOString()],
+  );
+  return Number(rows[0]?.['n'] ?? 0);
+}

@@ -1,6 +1,6 @@
 // Owns listing and deciding truespoke.review: what waits for a person. Opening one belongs to whoever found it (conflicts.ts).
 import type { EntityName, SpokeName } from '../model/ids.js';
-import type { Review } from './conflicts.js';
+import { outboundDeletions, type Review } from './conflicts.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 export interface OpenReview {
@@ -67,25 +67,41 @@ export async function decideReview(tx: Tx, id: string, decision: unknown, atMs: 
   return rowCount === 1;
 }
 
+/** When a person last approved deletions of the hub for this spoke; null: never. */
+export async function approvedAtMs(
+  db: Queryable,
+  feed: { readonly spoke: SpokeName; readonly entity: EntityName },
+): Promise<number | null> {
+  const { rows } = await db.query(
+    `select max(decided_at) as at from truespoke.review
+      where kind = 'mass_delete' and spoke = $1 and entity = $2 and key = $3 and decision ->> 'approved' = 'true'`,
+    [feed.spoke, feed.entity, outboundDeletions],
+  );
+  const at = rows[0]?.['at'] ?? null;
+  return at === null ? null : Date.parse(at);
+}
+
 /** Which held deletions go on their way. */
 export interface HeldDeletions {
   readonly entity: EntityName;
   /** null: at every spoke. */
   readonly spoke: SpokeName | null;
-  /** Those of one source transaction; null: those that no transaction told of. */
-  readonly lsn: string | null;
+  /** Why they were held; null: for whatever reason no other open question asks about. */
+  readonly reason: 'mass_delete' | 'deleted_unseen' | null;
 }
 
 /** A person approved: what was held for this reason goes on its way. Returns how many. */
 export async function releaseHeld(tx: Tx, which: HeldDeletions): Promise<number> {
   const { rowCount } = await tx.query(
-    `update truespoke.delivery set state = 'pending', reason = null, not_before = null
-      where state = 'held' and entity = $1 and ($2::text is null or spoke = $2)
-        and (lsn is not distinct from $3::pg_lsn
-             -- A later change of the record moved its LSN on: nothing but this review can have meant it.
+    `update truespoke.delivery d set state = 'pending', reason = null, not_before = null
+      where d.state = 'held' and d.entity = $1 and ($2::text is null or d.spoke = $2)
+        and (d.reason = $3
+             -- Nothing but this review can have meant the others.
              or not exists (select 1 from truespoke.review r
-                             where r.state = 'open' and r.kind in ('mass_delete', 'truncate') and r.entity = $1))`,
-    [which.entity, which.spoke, which.lsn],
+                             where r.state = 'open' and r.kind in ('mass_delete', 'truncate') and r.entity = $1
+                               and (r.spoke is null or r.spoke = d.spoke))
+             or ($3 is null and coalesce(d.reason, '') not in ('mass_delete', 'deleted_unseen')))`,
+    [which.entity, which.spoke, which.reason],
   );
   return rowCount ?? 0;
 }

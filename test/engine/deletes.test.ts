@@ -1,5 +1,7 @@
 // Law 8: deletions need evidence, go by policy, and lose nothing.
 import { afterEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/base/clock.js';
+import { orderApprove } from '../../src/engine/orders.js';
 import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
 
 let wheel: Wheel | undefined;
@@ -185,6 +187,41 @@ test('F106 a mass deletion in the hub is held; what else its transaction did goe
   expect(await on.sql(`select count(*)::text as n from truespoke.delivery where state = 'held'`)).toEqual([
     { n: '111' },
   ]);
+});
+
+test('F106 many rows deleted one by one are a mass deletion too, by the limits of each spoke; approved once, the rest goes', async () => {
+  const on = await open({
+    spokes: { left, right },
+    mappings: [person('propagate')],
+    deletions: { left: { max: 10, percent: 20 }, right: { max: 10, percent: 90 } },
+  });
+  on.start();
+  await on.settled();
+  await on.sql(`insert into hub.person (email, name) select 'p' || i || '@x.test', 'P' from generate_series(1, 60) i`);
+  await on.until(() => on.remote('left').list('Contact').length + on.remote('right').list('Client').length === 120);
+  await on.settled();
+  const people = await on.sql('select id::text from hub.person order by email');
+  const remove = async (from: number, to: number): Promise<void> => {
+    for (const { id } of people.slice(from, to)) await on.sql('delete from hub.person where id = $1', [id]);
+  };
+  await remove(0, 40);
+  await on.until(() => on.remote('right').list('Client').length === 20);
+  await on.settled();
+  // More than 10 and more than a fifth of what is linked: the right one would have to lose nine tenths.
+  const remaining = on.remote('left').list('Contact').length;
+  expect([remaining >= 48, remaining <= 50]).toEqual([true, true]);
+  const reviews = (): Promise<Record<string, string | null>[]> =>
+    on.sql(`select id, spoke, key, evidence ->> 'records' as records from truespoke.review where state = 'open'`);
+  expect(await reviews()).toMatchObject([{ spoke: 'left', key: 'hub', records: String(remaining - 20) }]);
+  const { mapping } = on;
+  const deps = { pool: on.db.pool, clock: systemClock, mapping, actor: 'tester' };
+  await orderApprove(deps, [(await reviews())[0]?.['id'] ?? '']);
+  await on.until(() => on.remote('left').list('Contact').length === 20);
+  // The purge goes on: the same person is not asked about each record.
+  await remove(40, 44);
+  await on.until(() => on.remote('left').list('Contact').length === 16);
+  await on.settled();
+  expect(await reviews()).toEqual([]);
 });
 
 test('F106 archiving many rows at once is a mass deletion too', async () => {

@@ -110,6 +110,21 @@ describe('the sweep', () => {
     await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'd'`)).length === 1);
   });
 
+  test('rows that do not belong in the spoke, however many, keep no other from being compared', async () => {
+    const { on, sweep } = await started();
+    await on.stop();
+    // Before all others in the order of comparison, and unseen by any stream.
+    await on.sql(`insert into hub.person (id, email, name)
+      select ('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid, 'no@x.test', 'x' from generate_series(1, 10050) i`);
+    await on.sql(`update hub.person set name = 'unseen' where name = 'a'`);
+    await on.sql(`select pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) from pg_replication_slots
+      where slot_name in (select slot from truespoke.position)`);
+    await on.sql(`update truespoke.position set durable_lsn = pg_current_wal_lsn()`);
+    expect((await sweep()).drifted).toBe(1);
+    expect(await drift(on)).toEqual([{ class: 'not_captured', state: 'open' }]);
+    await on.restart().catch(() => on.start());
+  });
+
   test('a deletion that is ignored by policy is no drift', async () => {
     const { on, sweep } = await started('ignore');
     await on.sql(`delete from hub.person where name = 'd'`);
