@@ -5,7 +5,9 @@ import { OutcomeUnknown, RateLimited, Retriable, SpokePaused, TruespokeError } f
 import { externalId, type ExternalId, type HubId, type RemotePath, type Version } from '../model/ids.js';
 import type { RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Entity, SpokeMapping } from '../mapping/mapping.js';
+import { isList, sameRemote } from '../mapping/values.js';
 import type { Intent } from '../model/intent.js';
+import type { Link } from '../model/link.js';
 import { resembles } from './resemble.js';
 
 export interface Outgoing {
@@ -75,12 +77,15 @@ function unknown(writes: readonly Write[], cause: string): Called {
  * Completes answers that do not show the record: what the spoke made of our values (trimmed, rounded) belongs into the base, or it
  * would come back as an edit of someone (law 2). Only an image of the very version that the write left, and that looks like what was
  * sent, counts: a coarse stamp may cover an edit made right after ours. An update without one is read back like an unanswered one.
+ * `shownBefore`: images of the record from before this write that it may go on showing. Still there after a write that was confirmed,
+ * they are what the spoke makes of our values: else these would be written again for ever.
  */
 export async function readImages(
   spoke: Spoke,
   writes: readonly Write[],
   results: readonly WriteResult[],
   fields: Fields,
+  shownBefore: (write: Write) => readonly RemoteFields[],
   options: CallOptions,
 ): Promise<readonly WriteResult[]> {
   const bare = results.flatMap((result, i) => {
@@ -104,17 +109,42 @@ export async function readImages(
     const write = writes[i];
     if (result.outcome !== 'applied' || write === undefined || !asked.has(write)) return result;
     const image = images.get(result.externalId);
-    if (image?.version === result.version && looksLike(image, write)) return { ...result, record: image };
+    if (image?.version === result.version && looksLike(image, write, shownBefore(write)))
+      return { ...result, record: image };
     return write.op === 'update' ? { outcome: 'unknown', cause: 'not_read_back' } : result;
   });
 }
 
-function looksLike(image: RemoteRecord, write: Write): boolean {
+function looksLike(image: RemoteRecord, write: Write, before: readonly RemoteFields[]): boolean {
   if (image.deleted) return false;
   const sent = write.op === 'create' || write.op === 'update' ? write.fields : {};
-  return Object.entries(sent).every(([path, value]) => {
-    const shown = image.fields[path as RemotePath];
-    return shown === undefined || resembles(value, shown);
+  return (Object.entries(sent) as [RemotePath, RemoteValue][]).every(([path, value]) => {
+    const shown = image.fields[path];
+    const stayed = before.some((one) => one[path] !== undefined && sameRemote(one[path], shown ?? null));
+    return shown === undefined || resembles(value, shown) || stayed;
+  });
+}
+
+/**
+ * What a record that was written already may go on showing: where it lost against the hub and was overwritten; and, when this is not the
+ * first try, what it showed when both last agreed (one who put that back at the moment of our first try has lost against the hub).
+ */
+export function shownBefore(
+  mapping: SpokeMapping,
+  link: Link | undefined,
+  triedBefore: boolean,
+): readonly RemoteFields[] {
+  if (link === undefined) return [];
+  const agreed = Object.fromEntries(Object.entries(link.base).map(([name, { remote }]) => [name, remote]));
+  return [link.overruled, ...(triedBefore ? [agreed] : [])].map((images) => {
+    const paths: Record<RemotePath, RemoteValue> = {};
+    for (const { field, reads } of mapping.fields) {
+      const image = images[field.name];
+      if (image === undefined) continue;
+      const values = reads.length > 1 && isList(image) ? image : [image];
+      for (const [i, path] of reads.entries()) paths[path] = values[i] ?? null;
+    }
+    return paths;
   });
 }
 

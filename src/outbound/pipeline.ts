@@ -2,15 +2,17 @@
 // `deliver` handles one batch of one entity; parents go before children. Never merges: what a spoke shows goes to the inbound door.
 import { must } from '../base/assert.js';
 import type { SpokePaused } from '../base/errors.js';
+import type { Write } from '../connectors/connector.js';
 import { ownMappings } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
+import type { RemoteFields } from '../model/record.js';
 import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
 import { hasOpenTruncate } from '../store/reviews.js';
 import { idle, readOf, type Batch, type Delivered, type OutboundDeps, type Sendable } from './batch.js';
 import { withChildren } from './children.js';
 import { diffInput, isRemovalOfRow, loadClaim, type ClaimContext, type Planned } from './claimed.js';
-import { missingRecord, readImages, send, toWrite, type Outgoing } from './deliver.js';
+import { missingRecord, readImages, send, shownBefore, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
 import { applied, backoff, held, later, settleQuietly, unknownAgain } from './ending.js';
 import { withoutNews, withoutTwins } from './looks.js';
@@ -188,7 +190,10 @@ async function sendAll(
   const called = await send(batch.open.spoke, writes, batch.options);
   batch.deps.crashpoint('delivery_answered');
   if (called.kind === 'results') {
-    const results = await readImages(batch.open.spoke, writes, called.results, readOf(batch), batch.options);
+    const again = new Set(going.filter(({ delivery }) => delivery.attempt > 1).map(({ delivery }) => delivery.hubId));
+    const before = ({ hubId }: Write): readonly RemoteFields[] =>
+      shownBefore(batch.mapping, context.links.get(hubId), again.has(hubId));
+    const results = await readImages(batch.open.spoke, writes, called.results, readOf(batch), before, batch.options);
     const outcomes = going.map(({ delivery, outgoing }, i) =>
       outcomeOf(must(results[i], 'result'), outgoing.intent.externalId as ExternalId | null, {
         attempt: delivery.attempt,
