@@ -216,6 +216,28 @@ export function sqlOutside(files: readonly SourceFile[], allowed: readonly strin
     });
 }
 
+const ambientWords =
+  /\b(?:(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|gen_random_uuid|uuidv4|uuidv7)\(\)|current_timestamp\b|current_date\b|localtimestamp\b)/gi;
+
+/** Time and chance that Postgres would put into the engine's own decisions. `allowed`: words by path. */
+export function ambientSql(
+  files: readonly SourceFile[],
+  allowed: Readonly<Record<string, readonly string[]>>,
+): string[] {
+  return files.flatMap((file) => {
+    const texts = file.path.endsWith('.ts')
+      ? literalsOf(file).filter(
+          ({ text }) => /\s/.test(text) && /\b(select|insert|update|delete|default|where|set)\b/i.test(text),
+        )
+      : file.text.split('\n').map((line, i) => ({ text: line.replace(/--.*$/, ''), line: i + 1 }));
+    return texts.flatMap(({ text, line }) =>
+      [...text.matchAll(ambientWords)]
+        .filter(([word]) => allowed[file.path]?.includes(word.toLowerCase()) !== true)
+        .map(([word]) => `${file.path}:${line} asks Postgres for ${word}: take it as a parameter`),
+    );
+  });
+}
+
 export function pureStagePromises(files: readonly SourceFile[]): string[] {
   return files
     .filter((file) => pureStages.test(file.path))
