@@ -35,6 +35,8 @@ export interface OutboundDeps {
   readonly limits: OutboundLimits;
   /** Named instants at which drills kill the process. */
   readonly crashpoint: (name: string) => void;
+  /** Called when a batch has been claimed: what else is due may go out beside it. */
+  readonly onClaimed?: (() => void) | undefined;
 }
 
 export interface OutboundLimits {
@@ -67,6 +69,8 @@ export interface Batch {
   readonly open: OpenSpoke;
   readonly mapping: SpokeMapping;
   readonly options: CallOptions;
+  /** By the clock that no step moves: how old the lease is. */
+  readonly claimedAtMs: number;
   readonly feed: { readonly spoke: SpokeName; readonly entity: EntityName };
 }
 

@@ -1,7 +1,7 @@
 // Runs the outbound stages for one spoke: claim → diff → (look for twins) → record intent → deliver → settle. One call of
 // `deliver` handles one batch of one entity; parents go before children. Never merges: what a spoke shows goes to the inbound door.
 import { must } from '../base/assert.js';
-import type { SpokePaused } from '../base/errors.js';
+import { Retriable, type SpokePaused } from '../base/errors.js';
 import type { Write } from '../connectors/connector.js';
 import { ownMappings } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
@@ -38,6 +38,7 @@ export async function deliver(
   );
   const next = due.find(({ unknown }) => unknown) ?? due.find(({ pending }) => pending);
   if (next === undefined) return idle;
+  const claimedAtMs = deps.clock.monotonic();
   const claimed = await claim(deps.pool, {
     spoke: open.name,
     entity: next.entity,
@@ -49,6 +50,7 @@ export async function deliver(
   });
   deps.crashpoint('delivery_claimed');
   if (claimed.length === 0) return idle;
+  deps.onClaimed?.();
   const mapping = must(
     mappings.find(({ entity }) => entity === next.entity),
     next.entity,
@@ -58,6 +60,7 @@ export async function deliver(
     open,
     mapping,
     options: { lane: 'interactive', signal },
+    claimedAtMs,
     feed: { spoke: mapping.spoke, entity: mapping.entity },
   };
   try {
@@ -169,6 +172,17 @@ async function waitsForTruncate(batch: Batch, context: ClaimContext, planned: re
   return hasOpenTruncate(batch.deps.pool, batch.mapping.entity);
 }
 
+/** A machine that slept (F24): another process may have sent this, and newer values since. It counts as sent; the read-back tells. */
+function assertLease({ deps, claimedAtMs, feed }: Batch): void {
+  if (deps.clock.monotonic() - claimedAtMs <= deps.limits.leaseMs) return;
+  throw new Retriable({
+    ...feed,
+    code: 'lease_passed',
+    message: `${feed.spoke}: more time passed before sending than the lease of ${feed.entity} lasts`,
+    hint: 'the machine slept or is overloaded; nothing was sent, and whoever holds the lease now goes on',
+  });
+}
+
 async function sendAll(
   batch: Batch,
   context: ClaimContext,
@@ -185,6 +199,7 @@ async function sendAll(
   const going = sendable.filter(({ delivery }) => ours.has(delivery.hubId));
   if (going.length === 0) return null;
   batch.deps.crashpoint('delivery_sent');
+  assertLease(batch);
   const defaults = batch.open.defaults.get(batch.mapping.entity) ?? {};
   const writes = going.map(({ outgoing }) => toWrite(batch.mapping, outgoing, defaults));
   const called = await send(batch.open.spoke, writes, batch.options);

@@ -1,6 +1,7 @@
 // What a spoke does to our writes (F63–F72), through the whole engine: no edit lost, no record created twice, nothing called done
 // that is not, other records keep flowing, and everything agrees once the spoke is well.
 import { afterEach, describe, expect, test } from 'vitest';
+import { systemClock, type Clock } from '../../src/base/clock.js';
 import type { Fault } from '../../src/connectors/memory/faults.js';
 import { defaultLimits } from '../../src/engine/engine.js';
 import { openPeople, peopleSpokes, type People } from '../support/people.js';
@@ -98,6 +99,30 @@ test('F64 applied, the answer lost, and deleted in the hub before anyone looked:
   await people.sql(`update truespoke.delivery set not_before = null`);
   await people.agree({});
   expect(people.writes('left').map(({ op }) => op)).toEqual(['create', 'delete']);
+});
+
+test('F24 a machine that slept through its lease just before sending sends nothing; what another has written since stays', async () => {
+  let sleptMs = 0;
+  const points: string[] = [];
+  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + sleptMs };
+  people = await openPeople({
+    spokes: peopleSpokes({ capabilities: { conditionalWrite: false } }),
+    limits: { outbound },
+    engine: {
+      clock,
+      crashpoint: (name) => {
+        if (name.endsWith('/left')) points.push(name);
+        if (name === 'delivery_sent/left' && sleptMs === 0) sleptMs = 3_600_000;
+      },
+    },
+  });
+  people.start();
+  await people.settled();
+  await people.put({ 'ann@x.test': 'Ann' });
+  await people.agree({ 'ann@x.test': 'Ann' });
+  const told = points.filter((name) => /sent|answered|read_back/.test(name)).map((name) => name.split('/')[0]);
+  expect(told).toEqual(['delivery_sent', 'delivery_read_back', 'delivery_sent', 'delivery_answered']);
+  expect(people.writes('left').map(({ op }) => op)).toEqual(['create']);
 });
 
 test('F69 partial batch: what was refused is parked with its reason, the rest is there, and a good value closes it', async () => {

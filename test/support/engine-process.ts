@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.js';
 import type { LedgerEntry } from '../../src/simulators/ledger.js';
+import type { SalesforceOptions } from '../../src/simulators/salesforce/app.js';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
 import { freePort } from '../../src/store/postgres-process.js';
@@ -32,13 +33,16 @@ spokes:
     delete: unlink
 `;
 
-const project = `hub: { url: "\${HUB_URL}" }
+const credentials = 'clientCredentials: { clientId: "${SALESFORCE_ID}", clientSecret: "${SALESFORCE_SECRET}" }';
+
+const project = (options: ProcessRigOptions): string => `hub: { url: "\${HUB_URL}" }
 spokes:
   salesforce:
     connector: salesforce
     loginUrl: \${SALESFORCE_URL}
-    auth: { clientCredentials: { clientId: "\${SALESFORCE_ID}", clientSecret: "\${SALESFORCE_SECRET}" } }
+    auth: { ${options.salesforceAuth ?? credentials} }
     lagSeconds: 0
+${options.salesforce ?? ''}
   shopify:
     connector: shopify
     shop: \${SHOPIFY_SHOP}
@@ -46,9 +50,23 @@ spokes:
     accessToken: \${SHOPIFY_TOKEN}
     webhookSecrets: ["\${SHOPIFY_SECRET}"]
     lagSeconds: 1
-schedule: { poll: 1, reconcile: false, catalogue: 5 }
+schedule: { poll: 1, reconcile: ${options.reconcile ?? 'false'}, catalogue: 5 }
 log: { level: debug }
 `;
+
+export interface ProcessRigOptions {
+  /** The mapping of `customer`; contacts and customers by e-mail address when left out. */
+  readonly mapping?: string;
+  /** More keys of the spoke, one a line, indented by four. */
+  readonly salesforce?: string;
+  readonly salesforceAuth?: string;
+  readonly salesforceOptions?: SalesforceOptions;
+  /** A cron line, quoted. */
+  readonly reconcile?: string;
+  /** Superuser URL of a cluster of its own, for drills that stop the server. */
+  readonly cluster?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
 
 export interface EngineProcess {
   readonly child: ChildProcess;
@@ -63,8 +81,14 @@ export interface ProcessRig {
   readonly shopify: ShopifySimulator;
   readonly url: string;
   sql(text: string, values?: readonly unknown[]): Promise<Record<string, string | null>[]>;
+  /** Where the project is, for another command of the program. */
+  readonly folder: string;
+  /** Environment of every process that is started from now on. */
+  readonly env: NodeJS.ProcessEnv;
   /** `crash`: the instant at which it dies by its own hand, as TRUESPOKE_CRASH says. Resolves when it has announced itself, or died. */
   start(crash?: string): Promise<EngineProcess>;
+  /** One more engine on the same hub, as another machine would run it: no server, and it may be stopped. */
+  startBeside(crash?: string): Promise<EngineProcess>;
   /** SIGKILL, and waits until it is gone. */
   kill(process: EngineProcess): Promise<void>;
   /** Starts with a crash point and waits for the death there; fails when it lives on. */
@@ -77,30 +101,48 @@ export interface ProcessRig {
   end(): Promise<void>;
 }
 
-export async function openProcessRig(): Promise<ProcessRig> {
+export async function openProcessRig(options: ProcessRigOptions = {}): Promise<ProcessRig> {
   const [db, salesforce, shopify, port, folder] = await Promise.all([
-    testDatabase(),
-    startSalesforce(),
+    testDatabase(options.cluster === undefined ? {} : { cluster: options.cluster }),
+    startSalesforce(options.salesforceOptions ?? {}),
     startShopify({ webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000], webhookFailuresMax: 100 }),
     freePort(),
     mkdtemp(join(tmpdir(), 'truespoke-drill-')),
   ]);
   const url = `http://127.0.0.1:${port}`;
   await mkdir(join(folder, 'mappings'));
-  await writeFile(join(folder, 'mappings', 'customer.yaml'), customer);
-  await writeFile(join(folder, 'truespoke.yaml'), `${project}server: { port: ${port}, publicUrl: "${url}" }\n`);
-  const env = {
+  await writeFile(join(folder, 'mappings', 'customer.yaml'), options.mapping ?? customer);
+  await writeFile(
+    join(folder, 'truespoke.yaml'),
+    `${project(options)}server: { port: ${port}, publicUrl: "${url}" }\n`,
+  );
+  const env: NodeJS.ProcessEnv = {
     PATH: process.env['PATH'],
     HUB_URL: db.url,
     SALESFORCE_URL: salesforce.url,
     SALESFORCE_ID: salesforce.credentials.clientId,
     SALESFORCE_SECRET: salesforce.credentials.clientSecret,
+    SALESFORCE_REFRESH: salesforce.auth.credentials.refreshToken,
     SHOPIFY_URL: shopify.url,
     SHOPIFY_SHOP: shopify.domain,
     SHOPIFY_TOKEN: shopify.accessToken,
     SHOPIFY_SECRET: shopify.webhookSecrets[0],
+    ...options.env,
   };
+  const scans = ['salesforce', 'shopify'].filter((name) => (options.mapping ?? customer).includes(`  ${name}:`)).length;
   const alive = new Set<EngineProcess>();
+  const started = async (crash: string | undefined, flags: readonly string[]): Promise<EngineProcess> => {
+    const one = launch(folder, crash === undefined ? env : { ...env, TRUESPOKE_CRASH: crash }, flags);
+    alive.add(one);
+    let ended = false;
+    void one.ended.then(() => {
+      ended = true;
+      alive.delete(one);
+    });
+    await rig.until(() => ended || one.announced(), 45_000);
+    if (ended && crash === undefined) throw new Error(`the engine ended: ${one.log().slice(-2_000)}`);
+    return one;
+  };
   const rig: ProcessRig = {
     db,
     salesforce,
@@ -109,18 +151,10 @@ export async function openProcessRig(): Promise<ProcessRig> {
     async sql(text, values) {
       return (await db.pool.query<Record<string, string | null>>(text, (values ?? []) as unknown[])).rows;
     },
-    async start(crash) {
-      const started = launch(folder, crash === undefined ? env : { ...env, TRUESPOKE_CRASH: crash });
-      alive.add(started);
-      let ended = false;
-      void started.ended.then(() => {
-        ended = true;
-        alive.delete(started);
-      });
-      await rig.until(() => ended || started.announced(), 45_000);
-      if (ended && crash === undefined) throw new Error(`the engine ended: ${started.log().slice(-2_000)}`);
-      return started;
-    },
+    folder,
+    env,
+    start: (crash) => started(crash, []),
+    startBeside: (crash) => started(crash, ['--no-server']),
     async kill(started) {
       started.child.kill('SIGKILL');
       await started.ended;
@@ -157,7 +191,7 @@ export async function openProcessRig(): Promise<ProcessRig> {
                   (select count(*) from truespoke.cursor where kind = 'scan' and finished_at is not null)::text as scans`,
           [mark?.['lsn']],
         );
-        const idle = JSON.stringify(row) === '{"captured":"1","deliveries":"0","hints":"0","scans":"2"}';
+        const idle = JSON.stringify(row) === `{"captured":"1","deliveries":"0","hints":"0","scans":"${scans}"}`;
         quiet = idle ? quiet + 1 : 0;
         if (quiet < 5) throw new Error(JSON.stringify(row));
         return true;
@@ -177,8 +211,12 @@ export async function openProcessRig(): Promise<ProcessRig> {
   return rig;
 }
 
-function launch(folder: string, env: NodeJS.ProcessEnv): EngineProcess & { announced(): boolean } {
-  const child = spawn(process.execPath, [join(root, 'bin', 'truespoke.js'), 'run', '--json'], {
+function launch(
+  folder: string,
+  env: NodeJS.ProcessEnv,
+  flags: readonly string[],
+): EngineProcess & { announced(): boolean } {
+  const child = spawn(process.execPath, [join(root, 'bin', 'truespoke.js'), 'run', '--json', ...flags], {
     cwd: folder,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

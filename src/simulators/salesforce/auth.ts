@@ -115,6 +115,12 @@ export class Auth {
     return this.grant(userId, username);
   }
 
+  /** A person authorises the app again: a new refresh token of the integration user. */
+  authorise(): string {
+    const { username } = this.credentials;
+    return this.grantRefresh(must(this.org.userNamed(username), 'integration user'), username);
+  }
+
   /** Ends all access tokens (`what: 'access'`), all refresh tokens, or both. */
   revokeAll(what: 'access' | 'refresh' | 'all'): void {
     if (what !== 'refresh') this.sessions.clear();
