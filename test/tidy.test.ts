@@ -1,9 +1,19 @@
 // Owns the house rules: what a reviewer would otherwise have to say twice. Each rule is also shown to fail on a bad sample.
+// Proves: Law 10
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { missingPaths, specBreaches, treeBreaches, unprovenLaws, withTrueTree } from './support/doc-rules.js';
+import {
+  missingPaths,
+  missingScripts,
+  proofBreaches,
+  specBreaches,
+  treeBreaches,
+  unprovenLaws,
+  withTrueProofs,
+  withTrueTree,
+} from './support/doc-rules.js';
 import * as rules from './support/house-rules.js';
 import { listFiles, root, testNamesOf, type SourceFile } from './support/source-tree.js';
 
@@ -245,5 +255,31 @@ describe('documents', () => {
     );
     expect(specBreaches(bad, [{ path: 'test/a.test.ts', names: ['F1 x'] }])).toHaveLength(2);
     expect(unprovenLaws(bad)).toHaveLength(1);
+  });
+
+  test('each test that SPEC.md names says which laws it proves, and no test claims another', () => {
+    const [spec] = top('SPEC.md');
+    if (spec === undefined) throw new Error('no SPEC.md');
+    if (process.env['UPDATE_TREE'] === '1') {
+      for (const file of tests) {
+        const text = withTrueProofs(spec, file);
+        if (text !== file.text) writeFileSync(join(root, file.path), text);
+      }
+    }
+    expect(proofBreaches(spec, listFiles('test', ['.ts']))).toEqual([]);
+    const law = sample('SPEC.md', '### Law 1. x\n- Test: `test/a.test.ts`, "y"\n### Law 2. z\n- Gap: all of it');
+    const silent = sample('test/a.test.ts', '// About a.\ntest();');
+    expect(proofBreaches(law, [silent])).toHaveLength(1);
+    expect(proofBreaches(law, [sample('test/a.test.ts', withTrueProofs(law, silent))])).toEqual([]);
+    expect(withTrueProofs(law, silent)).toBe('// About a.\n// Proves: Law 1\ntest();');
+    expect(proofBreaches(law, [sample('test/a.test.ts', '// Proves: Law 1, Law 2, Law 3')])).toHaveLength(2);
+    expect(proofBreaches(law, [sample('test/b.test.ts', '// Proves: Law 1')])).toHaveLength(1);
+  });
+
+  test('every script that a page names exists', () => {
+    const [manifest] = top('package.json');
+    const { scripts } = JSON.parse(manifest?.text ?? '{}') as { scripts: Record<string, string> };
+    expect(missingScripts(docs, Object.keys(scripts))).toEqual([]);
+    expect(missingScripts([sample('A.md', '`npm run gone -- --all` and npm test')], ['test'])).toHaveLength(1);
   });
 });

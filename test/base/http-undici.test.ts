@@ -1,3 +1,4 @@
+// Proves: Invariant 8
 import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTcp, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';

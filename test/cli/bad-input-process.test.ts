@@ -1,5 +1,6 @@
 // Owns the promise of bad input where only the real process and its embedded hub can show it: another Postgres version, a full disk, a
 // folder that may not be entered, a port in use. Each ends with one message and its exit code, leaves no server behind, and works once mended.
+// Proves: Invariant 9
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,5 +1,6 @@
 // Owns the promise of bad input: one clear message with place, cause and next step, the documented exit code, no stack, no secret,
 // and nothing half-done: after mending, the same command works.
+// Proves: Invariant 9
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';

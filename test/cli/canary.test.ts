@@ -1,5 +1,6 @@
 // Owns the promise that a secret stays where it is: a canary stands behind every reference of the configuration, the engine runs, is refused,
 // parks and pauses, and no canary is found in anything that people, logs, metrics or tables show (F130).
+// Proves: Invariant 8
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
 // Owns the promises of `check --connect`: real logins at the simulators, each refusal clear and with its exit code.
+// Proves: Law 9, Invariant 9
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
 // Owns the promises of `migrate`: a plan that changes nothing, all or nothing, twice is once, many at once are one; clear refusals.
+// Proves: Invariant 9
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { testDatabase, type TestDatabase } from '../support/postgres.js';
 import { truespoke, withProject } from './support.js';

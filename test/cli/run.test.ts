@@ -1,4 +1,5 @@
 // Owns the promises of `run` and of what stands beside it: a real engine over both simulated systems, its server, its status, its end.
+// Proves: Invariant 1, Invariant 2
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
 // Owns the read half of the conformance suite: identity, describe, scan, changes, fetch, find, inventory, stream, ends.
+// Proves: Law 1, Law 4, Law 7, Law 8
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import type { Page, StreamEvent } from '../../src/connectors/connector.js';

@@ -1,4 +1,5 @@
 // Owns the write half of the conformance suite: results by record, faults, conditions, deletes, children.
+// Proves: Law 3, Law 9
 import { describe, expect, test } from 'vitest';
 import { RateLimited, Retriable } from '../../src/base/errors.js';
 import type { ChildWrite, Write, WriteResult } from '../../src/connectors/connector.js';

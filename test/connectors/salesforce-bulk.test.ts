@@ -1,4 +1,5 @@
 // Bulk 2.0 through the connector: backfill by query jobs, large pushes by ingest jobs, and what a crash in between leaves behind.
+// Proves: Law 5
 import { afterEach, expect, test } from 'vitest';
 import { Retriable } from '../../src/base/errors.js';
 import type { Cursor } from '../../src/model/ids.js';

@@ -1,4 +1,5 @@
 // The Salesforce connector on bad days: each fault of the catalogue that concerns it, and each hazard of the client library.
+// Proves: Law 5, Law 7, Invariant 2, Invariant 7, Invariant 8
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
 // The Salesforce connector against the simulated org: what it reads, writes and recognises on a good day.
+// Proves: Law 2, Law 4, Law 7, Law 8
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { externalId, hubId, objectName, remotePath } from '../../src/model/ids.js';
 import {

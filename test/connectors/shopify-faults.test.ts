@@ -1,4 +1,5 @@
 // What each failure of Shopify becomes: never a false success, never a second send, one result a write.
+// Proves: Law 5, Invariant 7
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Retriable, SpokePaused, Unreachable } from '../../src/base/errors.js';

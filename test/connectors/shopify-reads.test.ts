@@ -1,4 +1,5 @@
 // Reads over real HTTP against the simulated shop: by id, by key, backfill, polling.
+// Proves: Law 4
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Page } from '../../src/connectors/connector.js';
 import { externalId, objectName, remotePath } from '../../src/model/ids.js';

@@ -1,4 +1,5 @@
 // The door that Shopify calls: what it lets in, and how little it believes.
+// Proves: Invariant 8
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { verify } from '../../src/connectors/shopify/webhooks.js';

@@ -1,4 +1,5 @@
 // Writes over real HTTP against the simulated shop, with the real client library as transport.
+// Proves: Law 5
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Write } from '../../src/connectors/connector.js';
 import { externalId, hubId, objectName, remotePath } from '../../src/model/ids.js';

@@ -1,4 +1,5 @@
 // Owns the console server's promises: who may ask, what a webhook gets, what an error shows, how it starts and ends.
+// Proves: Invariant 8
 import { randomBytes } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';

@@ -1,5 +1,6 @@
 // kill -9 of the real process at every instant between a remote edit and its effect in the hub (F12–F17). After a restart everything
 // resumes from Postgres alone: no edit lost, none applied twice, and our own writes never come back as an edit.
+// Proves: Law 6
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { built, openProcessRig, type ProcessRig } from '../support/engine-process.js';
 

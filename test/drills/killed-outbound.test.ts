@@ -1,5 +1,6 @@
 // kill -9 of the real process at every instant between an application's commit and its effect at the spokes (F1–F11). After a restart
 // everything resumes from Postgres alone: no edit lost, none applied twice, no record created twice.
+// Proves: Law 6
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { built, openProcessRig, type ProcessRig } from '../support/engine-process.js';
 

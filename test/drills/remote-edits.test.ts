@@ -1,5 +1,6 @@
 // What a spoke shows us late, twice, stale or with coarse stamps (F94–F98), through the whole engine: every edit arrives once, and nothing
 // old overwrites anything new.
+// Proves: Law 4
 import { afterEach, expect, test } from 'vitest';
 import { openPeople, peopleSpokes, type People } from '../support/people.js';
 

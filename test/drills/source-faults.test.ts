@@ -1,4 +1,5 @@
 // What happens to the replication source when Postgres or the network fails: F27–F30 and what lies between.
+// Proves: Law 6, Invariant 6
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
 // References: embedded children both ways, children before parents, circles in two steps.
+// Proves: Law 9
 import { afterEach, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../src/engine/engine.js';
 import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';

@@ -1,4 +1,5 @@
 // Law 8: deletions need evidence, go by policy, and lose nothing.
+// Proves: Law 3, Law 8
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { orderApprove } from '../../src/engine/orders.js';

@@ -1,4 +1,5 @@
 // A field or an entity that is mapped after its object was scanned is filled for the records that exist, both ways, and once.
+// Proves: Law 7
 import { isDeepStrictEqual } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { parseMapping } from '../../src/mapping/load.js';

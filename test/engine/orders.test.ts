@@ -1,4 +1,5 @@
 // What people order leaves an audit row, and held deletions leave through approval only.
+// Proves: Law 8, Invariant 8
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { parseMapping } from '../../src/mapping/load.js';

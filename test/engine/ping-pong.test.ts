@@ -1,4 +1,5 @@
 // F120: spokes whose automations rewrite one field in turn are stopped after two rounds, and a person is asked.
+// Proves: Law 2
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RemoteFields } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';

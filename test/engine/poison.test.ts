@@ -1,4 +1,5 @@
 // Law 9: one bad record parks itself and what depends on it, nothing else.
+// Proves: Law 9
 import { afterEach, describe, expect, test } from 'vitest';
 import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
 

@@ -1,4 +1,5 @@
 // Law 3 end to end: both sides changed one field; the policy decides, the loser is kept with both values.
+// Proves: Law 3
 import { afterEach, describe, expect, test } from 'vitest';
 import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
 

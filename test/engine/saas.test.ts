@@ -1,4 +1,5 @@
 // Salesforce and Shopify kept true through the hub: real connectors, real HTTP, starter mappings.
+// Proves: Invariant 2
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSaas, type Saas } from '../support/saas.js';
 

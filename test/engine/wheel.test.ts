@@ -1,4 +1,5 @@
 // The wheel turns: two spokes and the hub, with the real engine.
+// Proves: Law 1, Law 7, Law 8
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RemoteFields, RemoteValue } from '../../src/model/record.js';
 import { openWheel, type Wheel } from '../support/wheel.js';

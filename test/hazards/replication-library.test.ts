@@ -1,4 +1,5 @@
 // One test a hazard of pg-logical-replication 2.5.0: what the library would do is named, what our wrapper does is held.
+// Proves: Law 6, Invariant 3, Invariant 5
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
 // The limiter's promises, over both ways of counting running calls: bottleneck (production) and plain (simulation).
+// Proves: Law 9, Law 10, Invariant 7
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { BadRecord, OutcomeUnknown, RateLimited, Retriable } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';

@@ -1,4 +1,5 @@
 // The quota ledger and the connectors' memory on a real Postgres: what several processes do at once comes out as if one did it.
+// Proves: Invariant 7
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';

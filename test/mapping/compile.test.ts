@@ -1,3 +1,4 @@
+// Proves: Law 9
 import { describe, expect, test } from 'vitest';
 import { Problems } from '../../src/base/errors.js';
 import { parseMapping } from '../../src/mapping/load.js';

@@ -1,3 +1,4 @@
+// Proves: Law 2, Law 3
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { lens, type LensField, type Stage } from '../../src/mapping/lens.js';

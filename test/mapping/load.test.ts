@@ -1,3 +1,4 @@
+// Proves: Invariant 9
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// Proves: Invariant 5
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalJson } from '../../src/mapping/exact-json.js';

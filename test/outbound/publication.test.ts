@@ -1,3 +1,4 @@
+// Proves: Invariant 4, Invariant 6
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lsn } from '../../src/model/lsn.js';
 import {

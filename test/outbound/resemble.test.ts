@@ -1,4 +1,5 @@
 // After a lost answer: what the spoke shows is our write in its own spelling, or somebody else's.
+// Proves: Law 5
 import { describe, expect, test } from 'vitest';
 import type { Intent } from '../../src/model/intent.js';
 import { externalId, objectName, version, type Version } from '../../src/model/ids.js';

@@ -1,3 +1,4 @@
+// Proves: Law 6, Law 8, Invariant 5
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SourceMessage } from '../../src/model/change.js';
 import { commits, lastEnd, type Published, published, readUntil } from '../support/replication.js';

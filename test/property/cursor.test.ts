@@ -1,4 +1,5 @@
 // Reading by cursor never skips: whatever the stamps, pages, lags and restarts, the newest state of every record is seen in the end.
+// Proves: Law 7
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Clock } from '../../src/base/clock.js';

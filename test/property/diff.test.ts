@@ -1,4 +1,5 @@
 // What was sent and confirmed leaves nothing to send, whatever the spoke makes of the values on the way in.
+// Proves: Law 2
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseMapping } from '../../src/mapping/load.js';

@@ -1,4 +1,5 @@
 // Positions compare as numbers, never as text.
+// Proves: Law 6
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatLsn, lsn, parseLsn } from '../../src/model/lsn.js';

@@ -1,4 +1,5 @@
 // A slice of the seeded simulation: the engine's own code against a real Postgres and three simulated spokes, one thread, virtual time.
+// Proves: Law 10, Invariant 1, Invariant 2, Invariant 3
 import { describe, expect, inject, test } from 'vitest';
 import { report } from './report.js';
 import { simulate } from './simulate.js';

@@ -1,3 +1,4 @@
+// Proves: Invariant 9
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectFailure, judge, placeOf, preflight } from '../../src/store/preflight.js';
 import { createSlot } from '../../src/store/slots.js';

@@ -14,6 +14,19 @@ export function missingPaths(docs: readonly SourceFile[], exists: (path: string)
   );
 }
 
+/** Scripts that a document tells people to run are in package.json. */
+export function missingScripts(docs: readonly SourceFile[], scripts: readonly string[]): string[] {
+  const pattern = /\bnpm (?:run (?:--?[a-z-]+ )*([a-z][\w:-]*)|(test|start)\b)/g;
+  return docs.flatMap((doc) =>
+    doc.text.split('\n').flatMap((line, index) =>
+      [...line.matchAll(pattern)]
+        .map((match) => match[1] ?? match[2] ?? '')
+        .filter((name) => !scripts.includes(name))
+        .map((name) => `${doc.path}:${index + 1} names the script ${name}, which package.json does not have`),
+    ),
+  );
+}
+
 /** The line of the tree that is true for a folder: `src/base/: assert clock …`, TypeScript files by stem. */
 function trueTree(files: readonly SourceFile[]): Map<string, string> {
   const folders = new Map<string, string[]>();
@@ -103,4 +116,58 @@ export function unprovenLaws(spec: SourceFile): string[] {
     .split(/^(?=### )/m)
     .filter((section) => /^### (Law|Invariant)/.test(section) && !/^\s*- (Test|Gap):/m.test(section))
     .map((section) => `${spec.path}: "${section.split('\n')[0] ?? ''}" names neither a test nor a gap`);
+}
+
+/** Sections of the specification by the number that a test refers to (`Law 3`, `Invariant 2`), with the files each names. */
+function sectionsOf(spec: SourceFile): Map<string, Set<string>> {
+  const sections = new Map<string, Set<string>>();
+  for (const section of spec.text.split(/^(?=#{2,3} )/m)) {
+    const number = /^### ((?:Law|Invariant) \d+)\b/.exec(section)?.[1];
+    if (number === undefined) continue;
+    sections.set(number, new Set([...section.matchAll(/^\s*- Test: `([^`]+)`/gm)].map((match) => match[1] ?? '')));
+  }
+  return sections;
+}
+
+const provesLine = /^\/\/ Proves: (.*)$/m;
+
+/** What a test file says it proves: `// Proves: Law 3, Invariant 2` in its header. */
+function provenBy(test: SourceFile): string[] {
+  const list = provesLine.exec(test.text)?.[1] ?? '';
+  return list.split(/,\s*/).filter((word) => word !== '');
+}
+
+const wantedProofs = (sections: ReadonlyMap<string, ReadonlySet<string>>, path: string): string[] =>
+  [...sections].filter(([, paths]) => paths.has(path)).map(([number]) => number);
+
+/** Both ways: a file that the specification names says which laws it proves, and what it says stands in the specification. */
+export function proofBreaches(spec: SourceFile, tests: readonly SourceFile[]): string[] {
+  const sections = sectionsOf(spec);
+  return tests.flatMap((test) => {
+    const said = provenBy(test);
+    const wanted = wantedProofs(sections, test.path);
+    const silent = wanted.filter((number) => !said.includes(number));
+    const unknown = said.filter((number) => !wanted.includes(number));
+    return [
+      ...silent.map(
+        (number) => `${test.path}: ${spec.path} names it under ${number}: write // Proves: ${wanted.join(', ')}`,
+      ),
+      ...unknown.map((number) =>
+        sections.has(number)
+          ? `${test.path} says that it proves ${number}, but ${spec.path} names no test of it there`
+          : `${test.path} says that it proves ${number}, which ${spec.path} does not have`,
+      ),
+    ];
+  });
+}
+
+/** The file with the line that the specification asks for, at the end of its opening comment. */
+export function withTrueProofs(spec: SourceFile, test: SourceFile): string {
+  const wanted = wantedProofs(sectionsOf(spec), test.path);
+  const line = `// Proves: ${wanted.join(', ')}`;
+  if (wanted.length === 0) return test.text.replace(new RegExp(`${provesLine.source}\n`, 'm'), '');
+  if (provesLine.test(test.text)) return test.text.replace(provesLine, line);
+  const lines = test.text.split('\n');
+  const end = lines.findIndex((text) => !text.startsWith('//'));
+  return [...lines.slice(0, end), line, ...lines.slice(end)].join('\n');
 }
