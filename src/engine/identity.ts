@@ -1,17 +1,24 @@
-// Two hub records turn out to be one thing: joins them, and takes them apart again. References are re-pointed, links moved, what the
-// survivor lacks is taken from the loser; all of it is kept, so that it can be undone. The hub is changed like an application would,
-// so that capture journals it and every spoke hears of it. No two live links of one spoke ever point to one hub record.
+// Owns what people order about identity: two hub records are one, or are not after all. inbound/join.ts does the joining, also where a spoke
+// has merged its records itself; here it is undone: everything goes back where it was, but for what was changed since.
 import type { Clock } from '../base/clock.js';
 import { ConfigError } from '../base/errors.js';
 import { must } from '../base/assert.js';
+import { compareAgain, join, type Joined, type JoinDeps, type JoinRequest } from '../inbound/join.js';
 import type { Mapping } from '../mapping/mapping.js';
-import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
-import type { HubFields, HubRow, HubValue } from '../model/record.js';
+import type { EntityName, FieldName } from '../model/ids.js';
+import type { HubFields, HubValue } from '../model/record.js';
 import { audit } from '../store/audit.js';
-import { lane, markDirty } from '../store/deliveries.js';
-import { deleteRows, insertRows, markOrigin, openHubTable, readRows, updateRows, type HubTable } from '../store/hub.js';
-import { insertMerge, lockMerge, markUndone, moveLinks, repoint, setLinks, type Reference } from '../store/merges.js';
-import { transaction, type Pool, type Tx } from '../store/pool.js';
+import { insertRows, markOrigin, openHubTable, readRows, updateRows, type HubTable } from '../store/hub.js';
+import {
+  laterMerge,
+  lockMerge,
+  markUndone,
+  repoint,
+  restoreLinks,
+  restoreWhole,
+  type MergeRow,
+} from '../store/merges.js';
+import { sqlState, transaction, type Pool, type Queryable, type Tx } from '../store/pool.js';
 
 export interface IdentityDeps {
   readonly pool: Pool;
@@ -21,45 +28,21 @@ export interface IdentityDeps {
   readonly actor: string;
 }
 
-export interface MergeRequest {
-  readonly entity: EntityName;
-  readonly survivor: HubId;
-  readonly loser: HubId;
-}
-
-export interface Joined {
-  readonly id: string;
-  readonly links: number;
-  readonly references: number;
-  /** Records at spokes that stay beside the survivor's: merge or delete them there. */
-  readonly leftAtSpokes: readonly (readonly [SpokeName, string])[];
-}
-
-export async function mergeRecords(deps: IdentityDeps, request: MergeRequest): Promise<Joined> {
+export async function mergeRecords(deps: IdentityDeps, request: JoinRequest): Promise<Joined> {
   return transaction(deps.pool, async (tx) => {
-    const { entity: name, survivor, loser } = request;
-    const table = await tableOf(tx, deps, name);
-    const rows =
-      survivor === loser ? new Map<HubId, HubRow>() : await readRows(tx, table, [survivor, loser], { lock: true });
-    const [kept, gone] = [rows.get(survivor), rows.get(loser)];
-    if (kept === undefined || gone === undefined) throw notTwo(request);
+    const within = await joinDeps(tx, deps, request.entity);
     await markOrigin(tx, { origin: 'person', trace: `merge by ${deps.actor}`, lane: 'interactive' });
-    const filled = lacking(kept.fields, gone.fields);
-    const { moved, merged } = await moveLinks(tx, name, loser, survivor);
-    const repointed = await repointAll(tx, deps, name, { from: loser, to: survivor });
-    if (Object.keys(filled).length > 0) await updateRows(tx, table, [{ id: survivor, fields: filled }], rows);
-    await deleteRows(tx, table, [loser]);
-    await compareAgain(tx, deps, name, [survivor]);
-    const row = { entity: name, survivor, loser, loserRow: gone.fields, filled, moved, merged, repointed };
-    const id = await insertMerge(tx, row, deps.actor, deps.clock.now());
-    const detail = { id, entity: name, survivor, loser };
+    const joined = await join(tx, within, request).catch(referred);
+    if (joined === null) throw notTwo(request);
+    const { entity, survivor, loser } = request;
+    const detail = { id: joined.id, entity, survivor, loser };
     await audit(tx, { actor: deps.actor, action: 'record.merge', detail }, deps.clock.now());
-    return { id, links: moved.length, references: repointed.length, leftAtSpokes: merged };
+    return joined;
   });
 }
 
-/** Everything goes back where it was, but for what was changed since: later edits stay. */
-export async function undoMerge(deps: IdentityDeps, id: string): Promise<MergeRequest> {
+/** Later edits stay: of references, of what the survivor took, of links that went elsewhere since. */
+export async function undoMerge(deps: IdentityDeps, id: string): Promise<JoinRequest> {
   return transaction(deps.pool, async (tx) => {
     const merge = await lockMerge(tx, id);
     if (merge === null) {
@@ -69,18 +52,22 @@ export async function undoMerge(deps: IdentityDeps, id: string): Promise<MergeRe
         hint: '`truespoke audit` shows each merge with its id',
       });
     }
+    await refuseBuried(tx, merge);
     const { entity: name, survivor, loser } = merge;
-    const table = await tableOf(tx, deps, name);
+    const within = await joinDeps(tx, deps, name);
+    const table = must(within.tables.get(name), name);
     await markOrigin(tx, { origin: 'person', trace: `merge ${id} undone by ${deps.actor}`, lane: 'interactive' });
-    await insertRows(tx, table, [{ id: loser, fields: merge.loserRow }]);
-    await setLinks(tx, name, [...merge.moved, ...merge.merged], loser, 'live');
-    for (const [child, field, hubId] of merge.repointed) {
-      await repoint(tx, await tableOf(tx, deps, child), field, { from: survivor, to: loser, only: [hubId] });
-    }
+    // First: a unique value goes back to the one that had it.
     const present = await readRows(tx, table, [survivor], { lock: true });
-    const emptied = stillFilled(merge.filled, present.get(survivor)?.fields ?? {});
-    if (Object.keys(emptied).length > 0) await updateRows(tx, table, [{ id: survivor, fields: emptied }], present);
-    await compareAgain(tx, deps, name, [survivor, loser]);
+    const returned = stillFilled(merge, present.get(survivor)?.fields ?? {});
+    if (Object.keys(returned).length > 0) await updateRows(tx, table, [{ id: survivor, fields: returned }], present);
+    await restore(tx, table, merge);
+    await restoreLinks(tx, merge);
+    for (const [child, field, hubId] of merge.repointed) {
+      const children = within.tables.get(child);
+      if (children !== undefined) await repoint(tx, children, field, { from: survivor, to: loser, only: [hubId] });
+    }
+    await compareAgain(tx, within, name, [survivor, loser]);
     await markUndone(tx, id, deps.clock.now());
     const detail = { id, entity: name, survivor, loser };
     await audit(tx, { actor: deps.actor, action: 'record.unmerge', detail }, deps.clock.now());
@@ -88,18 +75,48 @@ export async function undoMerge(deps: IdentityDeps, id: string): Promise<MergeRe
   });
 }
 
-async function tableOf(tx: Tx, deps: IdentityDeps, name: EntityName): Promise<HubTable> {
-  const entity = deps.mapping.entities.get(name);
-  if (entity !== undefined) return openHubTable(tx, entity);
-  const known = [...deps.mapping.entities.keys()].join(', ');
+async function restore(tx: Tx, table: HubTable, merge: MergeRow): Promise<void> {
+  try {
+    if (merge.whole === null) await insertRows(tx, table, [{ id: merge.loser, fields: merge.loserRow }]);
+    else await restoreWhole(tx, table, merge.whole);
+  } catch (error) {
+    if (!/^23/.test(sqlState(error) ?? '')) throw error;
+    const { constraint } = error as { constraint?: string };
+    throw new ConfigError({
+      code: 'not_undone',
+      message: `merge ${merge.id} cannot be undone: the row that would come back breaks ${constraint ?? 'a constraint'}`,
+      hint: 'another row has its unique value by now, or what it refers to is gone: mend that first',
+      cause: error,
+    });
+  }
+}
+
+/** What became of the survivor since must be undone first. */
+async function refuseBuried(db: Queryable, merge: MergeRow): Promise<void> {
+  const later = await laterMerge(db, merge);
+  if (later === null) return;
   throw new ConfigError({
-    code: 'unknown_entity',
-    message: `there is no entity '${name}'`,
-    hint: `mapped are: ${known}`,
+    code: 'merged_again',
+    message: `merge ${merge.id} cannot be undone: its survivor was merged into another record since`,
+    hint: `\`truespoke unmerge ${later}\` first`,
   });
 }
 
-function notTwo({ entity, survivor, loser }: MergeRequest): ConfigError {
+async function joinDeps(db: Queryable, deps: IdentityDeps, name: EntityName): Promise<JoinDeps> {
+  if (!deps.mapping.entities.has(name)) {
+    const known = [...deps.mapping.entities.keys()].join(', ');
+    throw new ConfigError({
+      code: 'unknown_entity',
+      message: `there is no entity '${name}'`,
+      hint: `mapped are: ${known}`,
+    });
+  }
+  const tables = new Map<EntityName, HubTable>();
+  for (const [each, entity] of deps.mapping.entities) tables.set(each, await openHubTable(db, entity));
+  return { mapping: deps.mapping, tables, nowMs: deps.clock.now(), actor: deps.actor };
+}
+
+function notTwo({ entity, survivor, loser }: JoinRequest): ConfigError {
   return new ConfigError({
     code: 'not_two_records',
     message: `${entity} ${survivor} and ${loser} are not two records of the hub`,
@@ -107,51 +124,22 @@ function notTwo({ entity, survivor, loser }: MergeRequest): ConfigError {
   });
 }
 
-function lacking(kept: HubFields, gone: HubFields): HubFields {
-  const entries = Object.entries(gone) as [FieldName, HubValue][];
-  return Object.fromEntries(entries.filter(([field, value]) => value !== null && (kept[field] ?? null) === null));
+/** A table that no mapping names may refer to the one that goes. */
+function referred(error: unknown): never {
+  if (sqlState(error) !== '23503') throw error;
+  const { constraint, table } = error as { constraint?: string; table?: string };
+  throw new ConfigError({
+    code: 'still_referred_to',
+    message: `the record cannot go: table ${table ?? '?'} still refers to it (${constraint ?? 'foreign key'})`,
+    hint: 'no mapping names that reference; point it to the surviving record yourself, then merge again',
+    cause: error,
+  });
 }
 
-/** What the survivor took and nobody has changed since is empty again. */
-function stillFilled(filled: HubFields, present: HubFields): HubFields {
+/** What the survivor took and nobody has changed since is as it was before. */
+function stillFilled({ filled, replaced }: MergeRow, present: HubFields): HubFields {
   const entries = Object.entries(filled) as [FieldName, HubValue][];
   return Object.fromEntries(
-    entries.filter(([field, value]) => present[field] === value).map(([field]) => [field, null]),
-  );
-}
-
-async function repointAll(
-  tx: Tx,
-  deps: IdentityDeps,
-  target: EntityName,
-  refs: { readonly from: HubId; readonly to: HubId },
-): Promise<readonly Reference[]> {
-  const repointed: Reference[] = [];
-  for (const entity of deps.mapping.entities.values()) {
-    for (const field of entity.fields.filter((candidate) => candidate.ref === target)) {
-      const ids = await repoint(tx, await openHubTable(tx, entity), field.name, refs);
-      repointed.push(...ids.map((id): Reference => [entity.name, field.name, id]));
-    }
-  }
-  return repointed;
-}
-
-/** Moved links have the other record's base: every spoke is compared once. */
-async function compareAgain(tx: Tx, deps: IdentityDeps, name: EntityName, ids: readonly HubId[]): Promise<void> {
-  const spokes = must(deps.mapping.entities.get(name), name).spokes;
-  const own = [...spokes.values()].filter((mapped) => mapped.embedded === null && mapped.direction !== 'in');
-  await markDirty(
-    tx,
-    own.flatMap(({ spoke }) =>
-      ids.map((hubId) => ({
-        spoke,
-        entity: name,
-        hubId,
-        lane: lane.interactive,
-        atMs: deps.clock.now(),
-        lsn: null,
-        trace: 'merge',
-      })),
-    ),
+    entries.filter(([field, value]) => present[field] === value).map(([field]) => [field, replaced[field] ?? null]),
   );
 }

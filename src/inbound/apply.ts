@@ -5,11 +5,11 @@ import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Base, BasePair } from '../model/link.js';
 import type { HubRow, RemoteValue } from '../model/record.js';
 import type { DeletePolicy } from '../mapping/mapping.js';
-import { insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
+import { closeReviews, insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
 import { lane, markDirty, releaseWaiting } from '../store/deliveries.js';
 import { archiveRows, deleteRows, insertRows, markOrigin, updateRows } from '../store/hub.js';
 import { storeEvents } from '../store/inbox.js';
-import { buryLinks, relink, saveLinks } from '../store/links.js';
+import { saveLinks } from '../store/links.js';
 import { closeParked, park, type Park } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
@@ -44,7 +44,6 @@ export async function apply(
   const tally = emptyTally();
   await writeUpserts(tx, context, upserts, options, tally);
   await writeDeletes(tx, context, deletes, options, tally);
-  await writeMoves(tx, feed, of('moved'), options, tally);
   await writeParked(tx, context, decisions, options, tally);
   await writeReviews(tx, feed, decisions, options, tally);
 
@@ -293,41 +292,6 @@ async function writeDeletes(
   tally.deleted += deletes.length;
 }
 
-async function writeMoves(
-  tx: Tx,
-  feed: { spoke: SpokeName; entity: EntityName },
-  moves: readonly DecisionOf<'moved'>[],
-  options: ApplyOptions,
-  tally: Tally,
-): Promise<void> {
-  const free = moves.filter((move) => !move.survivorLinked);
-  await relink(
-    tx,
-    feed,
-    free.map(({ incoming, to }) => ({ from: incoming.record.externalId, to })),
-    options.nowMs,
-  );
-  const taken = moves.filter((move) => move.survivorLinked);
-  await buryLinks(
-    tx,
-    feed,
-    taken.map(({ incoming }) => incoming.record.externalId),
-    options.nowMs,
-  );
-  await openReviews(
-    tx,
-    taken.map((move): Review => ({
-      ...feed,
-      kind: 'merged',
-      key: move.incoming.record.externalId,
-      evidence: { hubId: move.hubId, survivor: move.to },
-    })),
-    options.nowMs,
-  );
-  tally.linked += free.length;
-  tally.reviews += taken.length;
-}
-
 /** What was parked about the record before is past: it was taken in, or there is nothing left to take in. */
 function isOver(decision: Decision): boolean {
   if (decision.kind === 'ignore') return decision.why === 'unknown_deleted' || decision.why === 'out_of_scope';
@@ -385,6 +349,10 @@ async function writeParked(
   }
   await park(tx, parks, options.nowMs);
   await closeParked(tx, { ...feed, direction: 'in', keys: handled }, options.nowMs);
+  // Linked or gone: which record it is, is no question any more.
+  const answered = decisions.filter((one) => one.kind === 'delete' || (one.kind === 'upsert' && one.link !== 'keep'));
+  const keys = answered.map(({ incoming }) => incoming.record.externalId);
+  await closeReviews(tx, { ...feed, kinds: ['ambiguous', 'duplicate'], keys }, options.nowMs);
   tally.waiting += parks.filter(({ state }) => state === 'waiting').length;
   tally.parked += parks.filter(({ state }) => state === 'open').length;
 }

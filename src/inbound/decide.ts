@@ -7,7 +7,7 @@ import { BadValue, type SpokeMapping } from '../mapping/mapping.js';
 import { sameHub, sameRemote } from '../mapping/values.js';
 import type { HubRow } from '../model/record.js';
 import type { BatchContext } from './batch.js';
-import type { Decision, DecisionOf, Incoming, Upsert } from './decision.js';
+import type { Decision, DecisionOf, Incoming, Survivor, Upsert } from './decision.js';
 import type { MergeConflict, Merged, MergeInput } from './merge.js';
 import type { Missing, Normalised, ObservedFields } from './normalise.js';
 
@@ -149,14 +149,8 @@ function decideDeleted(
     return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
   }
   if (record.mergedInto !== null) {
-    const survivor = context.links.get(record.mergedInto);
-    return {
-      incoming,
-      kind: 'moved',
-      hubId: link.hubId,
-      to: record.mergedInto,
-      survivorLinked: survivor !== undefined,
-    };
+    const survivor = survivorOf(link, context.links.get(record.mergedInto));
+    return { incoming, kind: 'moved', hubId: link.hubId, to: record.mergedInto, survivor };
   }
   return {
     incoming,
@@ -165,6 +159,20 @@ function decideDeleted(
     hold: false,
     conflicts: unseen(context, link, context.rows.get(link.hubId)),
   };
+}
+
+function survivorOf(loser: Link, link: Link | undefined): Survivor {
+  if (link === undefined) return { kind: 'free' };
+  switch (link.state) {
+    case 'live':
+      return { kind: 'linked', hubId: link.hubId };
+    case 'merged':
+      return link.hubId === loser.hubId ? { kind: 'aside' } : { kind: 'past' };
+    case 'tombstone':
+      return { kind: 'past' };
+    default:
+      return link.state satisfies never;
+  }
 }
 
 /** The record is back: the same link lives again (F103), with the row it had. */

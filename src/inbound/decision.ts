@@ -36,8 +36,19 @@ export type Decision = { readonly incoming: Incoming } & (
       /** Edits of the hub that the spoke never saw. */
       readonly conflicts: readonly MergeConflict[];
     }
-  | { readonly kind: 'moved'; readonly hubId: HubId; readonly to: ExternalId; readonly survivorLinked: boolean }
+  | { readonly kind: 'moved'; readonly hubId: HubId; readonly to: ExternalId; readonly survivor: Survivor }
 );
+
+/** What is known of the record that a spoke has merged another one into. */
+export type Survivor =
+  /** It has no link yet: the loser's goes there. */
+  | { readonly kind: 'free' }
+  /** It was set aside when the two hub records were joined: it takes the place of the loser. */
+  | { readonly kind: 'aside' }
+  /** It is another hub record's: the two are one. */
+  | { readonly kind: 'linked'; readonly hubId: HubId }
+  /** Its link is past: a person must say what it is. */
+  | { readonly kind: 'past' };
 
 export interface Upsert {
   readonly kind: 'upsert';

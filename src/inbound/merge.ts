@@ -137,7 +137,12 @@ function winnerOf(input: MergeInput, field: HubField, hub: HubValue, spoke: HubV
 }
 
 /** The combined value of policies that keep both edits, or undefined where the policy chooses one. */
-function combine(field: HubField, hub: HubValue, spoke: HubValue, base: BasePair | undefined): HubValue | undefined {
+export function combine(
+  field: HubField,
+  hub: HubValue,
+  spoke: HubValue,
+  base: BasePair | undefined,
+): HubValue | undefined {
   if (field.policy.kind === 'union' && field.type === 'list') {
     const entries = [...(parseList(hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])];
     return formatList([...new Set(entries)].sort());

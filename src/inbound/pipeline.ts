@@ -15,13 +15,14 @@ import { storeEvents } from '../store/inbox.js';
 import { park, parkedAttempts } from '../store/parked.js';
 import { sqlState, transaction, type Pool, type Tx } from '../store/pool.js';
 import { takeApprovals } from '../store/reviews.js';
-import { apply } from './apply.js';
+import { apply, type ApplyOptions } from './apply.js';
 import { childrenOf, childrenOfGone } from './children.js';
 import { dedupe, loadBatch, type BatchContext } from './batch.js';
 import { decide, orPark, upsert, type Evidence, type Stages, type Unlinked } from './decide.js';
 import { addTally, emptyTally, type Decision, type Incoming, type Tally } from './decision.js';
 import { keyText, match, matchKey, type Candidate } from './match.js';
 import { merge } from './merge.js';
+import { writeMoves } from './moves.js';
 import { normalise } from './normalise.js';
 import { withoutUnchanged } from './unchanged.js';
 import { quarantine } from './quarantine.js';
@@ -254,6 +255,14 @@ async function processBatch(
   shown: readonly Incoming[],
 ): Promise<Tally> {
   const { page, trace } = round;
+  const losers = shown.filter(({ record }) => record.deleted && record.mergedInto !== null);
+  if (losers.length > 0 && losers.length < shown.length) {
+    // First: the surviving record, which comes in as well, is then linked to the hub record that it is.
+    const others = shown.filter((one) => !losers.includes(one));
+    const moved = await processBatch(deps, tx, round, mapping, losers);
+    addTally(moved, await processBatch(deps, tx, round, mapping, others));
+    return moved;
+  }
   const records = page.evidence === 'listing' ? await withoutUnchanged(tx, mapping, shown) : shown;
   const unchanged = shown.length - records.length;
   if (records.length === 0) return { ...emptyTally(), unchanged };
@@ -281,8 +290,10 @@ async function processBatch(
   for (const [childMapping, gone] of await childrenOfGone(deps, tx, mapping, decisions)) {
     addTally(tally, await processBatch(deps, tx, { ...round, approved: true }, childMapping, dedupe(gone)));
   }
-  const waitMs = deps.limits.referenceWaitMs;
-  addTally(tally, await apply(tx, context, decisions, { trace, nowMs, lane: page.lane, waitMs }));
+  const options: ApplyOptions = { trace, nowMs, lane: page.lane, waitMs: deps.limits.referenceWaitMs };
+  addTally(tally, await apply(tx, context, decisions, options));
+  const moves = decisions.filter((decision) => decision.kind === 'moved');
+  addTally(tally, { ...emptyTally(), ...(await writeMoves(tx, feedOf(mapping), moves, deps, options)) });
   for (const { child, entity: childEntity } of mapping.embeds) {
     const childMapping = deps.mapping.entities.get(childEntity)?.spokes.get(mapping.spoke);
     if (childMapping === undefined || childMapping.direction === 'out') continue;

@@ -163,3 +163,17 @@ export async function closeConflict(
     [id, winner, by, iso(atMs)],
   );
 }
+
+/** The record is gone: nobody has to decide about it any more. Both values stay in the log. */
+export async function closeConflictsOf(
+  tx: Tx,
+  record: { readonly entity: EntityName; readonly hubId: HubId },
+  by: string,
+  atMs: number,
+): Promise<void> {
+  await tx.query(
+    `update truespoke.conflict set state = 'resolved', winner = 'hub', decided_by = $3, decided_at = $4::timestamptz
+      where state = 'open' and entity = $1 and hub_id = $2`,
+    [record.entity, record.hubId, by, iso(atMs)],
+  );
+}

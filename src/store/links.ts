@@ -288,6 +288,16 @@ export async function relink(
   );
 }
 
+/** A record that was set aside takes the place of the one that was merged into it. What it shows is looked at anew. */
+export async function wakeMerged(tx: Tx, feed: Feed, id: ExternalId, atMs: number): Promise<void> {
+  await tx.query(
+    `update truespoke.link set state = 'live', base_hub = '{}', base_remote = '{}', overruled = null, version = '',
+            updated_at = $4::timestamptz
+      where spoke = $1 and entity = $2 and external_id = $3 and state = 'merged'`,
+    [feed.spoke, feed.entity, id, new Date(atMs).toISOString()],
+  );
+}
+
 /** The primary key of a hub row changed: its links follow (F52). */
 export async function rekeyLinks(tx: Tx, entity: EntityName, from: HubId, to: HubId): Promise<void> {
   await tx.query(`update truespoke.link set hub_id = $3 where entity = $1 and hub_id = $2`, [entity, from, to]);
