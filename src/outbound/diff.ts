@@ -122,7 +122,9 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
     if (mapping.direction === 'in' || input.held.has(name)) continue;
     const value = row.fields[name] ?? null;
     const base = link.base[name];
-    const damaged = base !== undefined && isDamaged(input.observed?.[name] ?? link.overruled[name], base.remote);
+    const seen = input.observed?.[name];
+    // Null was seen; only absent was not.
+    const damaged = base !== undefined && isDamaged(seen === undefined ? link.overruled[name] : seen, base.remote);
     if (base !== undefined && sameHub(type, value, base.hub) && !damaged) continue;
     if (base === undefined && value === null) continue;
     const put = putField(input, mapping, value);

@@ -164,3 +164,21 @@ describe('diff after apply', () => {
 function agreedOf(changed: Difference): Base {
   return changed.kind === 'update' ? changed.agreed : {};
 }
+
+describe('a repair', () => {
+  test('writes again what was emptied: null that was seen is not absent', () => {
+    const fields = {
+      name: 'Ann',
+      mail: null,
+      size: null,
+      count: null,
+      active: null,
+      labels: null,
+    } as unknown as HubFields;
+    const link = linkOf({ [fieldName('name')]: { hub: 'Ann', remote: 'Ann' } });
+    const seen = (observed: DiffInput['observed']): Difference => diff({ ...input(fields, link), observed });
+    expect(seen({ name: 'Bob' })).toMatchObject({ kind: 'update', fields: { Name: 'Ann' } });
+    expect(seen({ name: null })).toMatchObject({ kind: 'update', fields: { Name: 'Ann' } });
+    expect(seen({})).toMatchObject({ kind: 'none' });
+  });
+});
