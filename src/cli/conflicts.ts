@@ -104,12 +104,23 @@ function listText(conflicts: readonly ListedConflict[], paint: Paint, width: num
     one.policy,
     one.state === 'open' ? paint.yellow('open') : one.winner,
   ]);
-  return renderTable(
-    heads.map((head) => ({ head })),
-    rows,
-    paint,
-    width,
-  );
+  const columns = heads.map((head) => ({ head }));
+  return [renderTable(columns, rows, paint, width), ...adviceFor(conflicts, paint)].join('\n');
+}
+
+/** Why something waits for a person, and what ends it. */
+export function adviceFor(conflicts: readonly Pick<ListedConflict, 'state' | 'policy'>[], paint: Paint): string[] {
+  const open = conflicts.filter(({ state }) => state === 'open');
+  if (open.length === 0) return [];
+  const pingPong =
+    'ping_pong: this spoke and another one rewrote the field in turn without anybody editing it. It is not sent to this spoke until you\n' +
+    '  decide; then it flows again. First look for a rule inside one of the systems that rewrites what the other wrote, or let the\n' +
+    '  field go one way in the mapping (direction: in or out), or it will be stopped again.';
+  return [
+    '',
+    ...(open.some(({ policy }) => policy === 'ping_pong') ? [pingPong] : []),
+    `${paint.cyan('next:')} truespoke conflicts resolve <id> hub | spoke | value --value <text>`,
+  ];
 }
 
 const valueCharacters = 40;

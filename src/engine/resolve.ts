@@ -46,7 +46,10 @@ export async function resolveConflict(
     if (value !== undefined) await setField(tx, table, conflict.hubId, conflict.field, value);
     if (choice.kind === 'spoke') await agree(tx, deps.clock, conflict);
     // The spoke still shows its own value: the delivery compares with that, whatever the base says.
-    else await push(tx, deps.clock, conflict);
+    else {
+      await overrule(tx, deps.clock, conflict);
+      await push(tx, deps.clock, conflict);
+    }
     const atMs = deps.clock.now();
     await closeConflict(tx, id, choice.kind === 'spoke' ? 'spoke' : 'hub', by, atMs);
     const { entity, hubId, field, spoke } = conflict;
@@ -69,6 +72,17 @@ async function agree(tx: Tx, clock: Clock, conflict: OpenConflict): Promise<void
   const base = { [conflict.field]: { hub: conflict.spokeValue, remote: conflict.remote } };
   const { hubId, externalId, version } = link;
   await saveLinks(tx, feed, [{ hubId, externalId, state: 'live', base, version, settledAtMs: null }], clock.now());
+}
+
+/** What the spoke still shows lost: reading it again before the delivery is no news. */
+async function overrule(tx: Tx, clock: Clock, conflict: OpenConflict): Promise<void> {
+  const feed = { spoke: conflict.spoke, entity: conflict.entity };
+  const link = (await linksByHub(tx, feed, [conflict.hubId])).get(conflict.hubId);
+  if (link?.state !== 'live') return;
+  const { hubId, externalId, version } = link;
+  const overruled = { [conflict.field]: conflict.remote };
+  const lost = { hubId, externalId, state: 'live' as const, base: {}, version, settledAtMs: null, overruled };
+  await saveLinks(tx, feed, [lost], clock.now());
 }
 
 async function push(tx: Tx, clock: Clock, conflict: OpenConflict): Promise<void> {

@@ -22,19 +22,27 @@ export interface ConflictRow {
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
-/** Keeps both values of each conflict; the same disagreement seen again is kept once. */
+/**
+ * Keeps both values of each conflict; the same disagreement seen again is kept once. One that a person must decide about, and that comes
+ * back after it was decided, is open again: else it would be held back with nobody knowing.
+ */
 export async function insertConflicts(tx: Tx, rows: readonly ConflictRow[], atMs: number): Promise<void> {
   if (rows.length === 0) return;
   await tx.query(
-    `insert into truespoke.conflict
+    `insert into truespoke.conflict as c
        (at, entity, hub_id, field, spoke, base, hub_value, spoke_value, remote, policy, winner, hub_at, spoke_at, trace, state)
-     select $14::timestamptz, r.entity, r.hub_id, r.field, r.spoke, r.base, r.hub_value, r.spoke_value, r.remote::jsonb,
+     select distinct on (r.entity, r.hub_id, r.field, r.spoke, r.base, r.hub_value, r.spoke_value)
+            $14::timestamptz, r.entity, r.hub_id, r.field, r.spoke, r.base, r.hub_value, r.spoke_value, r.remote::jsonb,
             r.policy, r.winner, r.hub_at::timestamptz, r.spoke_at::timestamptz, r.trace,
             case when r.winner = 'open' then 'open' else 'decided' end
        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
               as r (entity, hub_id, field, spoke, base, hub_value, spoke_value, remote, policy, winner, hub_at, spoke_at, trace)
-     on conflict do nothing`,
+      order by r.entity, r.hub_id, r.field, r.spoke, r.base, r.hub_value, r.spoke_value, r.winner <> 'open'
+     on conflict (entity, hub_id, field, spoke, md5(coalesce(hub_value, '~') || '|' || coalesce(spoke_value, '~') || '|' || coalesce(base, '~')))
+     do update set state = 'open', winner = 'open', policy = excluded.policy, at = excluded.at, remote = excluded.remote,
+                   hub_at = excluded.hub_at, spoke_at = excluded.spoke_at, trace = excluded.trace
+     where excluded.state = 'open' and c.state <> 'open'`,
     [
       rows.map((row) => row.entity),
       rows.map((row) => row.hubId),

@@ -81,7 +81,8 @@ export interface Rewrite {
 
 /**
  * Of these changes, those that repeat themselves: the spoke has set this very value twice since then, another spoke has set
- * another one twice in between, and no application touched the field. Returns the fields by record.
+ * another one twice in between, and no application touched the field. What was before a person's decision does not count. Returns the
+ * fields by record.
  */
 export async function findPingPong(
   tx: Tx,
@@ -97,7 +98,10 @@ export async function findPingPong(
                 count(*) filter (where j.origin <> $1 and j.after ->> q.field is distinct from q.value) as theirs,
                 count(*) filter (where j.origin = 'application') as people
            from truespoke.journal j
-          where j.entity = $2 and j.hub_id = q.hub_id and j.at >= $3::timestamptz and j.op = 'update' and j.after ? q.field) c
+          where j.entity = $2 and j.hub_id = q.hub_id and j.at >= $3::timestamptz and j.op = 'update' and j.after ? q.field
+            and j.at > coalesce((select max(k.decided_at) from truespoke.conflict k
+                                  where k.entity = $2 and k.hub_id = q.hub_id and k.field = q.field and k.policy = 'ping_pong'),
+                                '-infinity')) c
       where c.ours >= 2 and c.theirs >= 2 and c.people = 0`,
     values: [
       feed.spoke,

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { BadRecord, ConfigError, Halt, Problems, Unreachable } from '../../src/base/errors.js';
 import { errorView, exitCodeOf, paintFor, renderError } from '../../src/cli/render.js';
+import { adviceFor } from '../../src/cli/conflicts.js';
 import { createProgram } from '../../src/cli/program.js';
 import { fakeIo, truespoke } from './support.js';
 
@@ -101,4 +102,15 @@ describe('errors', () => {
     expect(coloured(true, { TERM: 'dumb' })).toBe(false);
     expect(coloured(false, { FORCE_COLOR: '1' })).toBe(true);
   });
+});
+
+test('F120 what waits for a person says why and what ends it', () => {
+  const paint = paintFor({ terminal: false } as never, {});
+  expect(adviceFor([{ state: 'decided', policy: 'latest' }], paint)).toEqual([]);
+  const review = adviceFor([{ state: 'open', policy: 'review' }], paint).join('\n');
+  expect(review).toMatch(/next: truespoke conflicts resolve <id> hub \| spoke \| value/);
+  expect(review).not.toContain('ping_pong');
+  expect(adviceFor([{ state: 'open', policy: 'ping_pong' }], paint).join('\n')).toMatch(
+    /ping_pong: this spoke and another one rewrote the field in turn[^]*next: truespoke conflicts resolve/,
+  );
 });
