@@ -67,7 +67,8 @@ async function captureOnce(
 ): Promise<void> {
   state.state = 'connecting';
   const tables = captureTables(context);
-  const position = await trustedPosition(context, setup, tables);
+  const position = await trustedPosition(context, setup, tables, state.acknowledged);
+  state.acknowledged = position.durableLsn;
   await ensureJournalDay(context.pool, new Date(context.clock.now()).toISOString().slice(0, 10));
   const source = await openSlot({
     url: setup.url,
@@ -167,9 +168,16 @@ async function trustedPosition(
   context: EngineContext,
   setup: CaptureSetup,
   tables: readonly CaptureTable[],
+  acknowledged: Lsn | null,
 ): Promise<Position> {
   const stored = await loadPosition(context.pool, setup.slot);
   if (stored === null) return newEpoch(context, setup, tables, 1, null);
+  // What this process acknowledged was durable. A hub that remembers less was put back from an older copy, slot and all, which nothing
+  // in it can tell (F33).
+  if (acknowledged !== null && stored.durableLsn < acknowledged) {
+    const gap = { kind: 'serverBehind', stored: acknowledged, found: stored.durableLsn } as const;
+    return newEpoch(context, setup, tables, stored.epoch + 1, gap);
+  }
   const check = await checkSource(context.pool, asStored(stored), tables);
   switch (check.kind) {
     case 'ok':
