@@ -39,7 +39,7 @@ const usage = `npm run bench -- [--quick] [--only 1,4] [--rounds 5] [--scale 0.1
 
   --quick    smoke run, under two minutes; results go to bench/results/quick and mean nothing
   --only     numbers of rows
-  --rounds   repetitions, each side once in each (default 5; quick 2)
+  --rounds   repetitions, each side once in each (default 5; quick 1)
   --scale    share of the full record counts (default 1)
   --trace    wall time by statement after each row; results are not kept
 
@@ -59,7 +59,7 @@ async function main(): Promise<number> {
   });
   const only = values.only?.split(',').map(Number);
   const chosen = rows.filter((row) => only === undefined || only.includes(row.number));
-  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
   const scale = Number(values.scale);
   if (values.help || chosen.length === 0 || !(rounds >= 1) || !(scale > 0)) {
     process.stdout.write(usage);

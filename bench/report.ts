@@ -19,7 +19,14 @@ export async function keep(folder: string, row: Row, figures: readonly Figure[],
   await mkdir(place, { recursive: true });
   const file = path.join(place, `${row.name}.json`);
   const judged = figures.map((figure) => ({ ...figure, holds: facts.quick ? null : holds(figure) }));
-  const result = { row: row.number, title: row.title, ...facts, machine: machine(), figures: judged };
+  const result = {
+    row: row.number,
+    title: row.title,
+    at: new Date().toISOString(),
+    ...facts,
+    machine: machine(),
+    figures: judged,
+  };
   await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
   return file;
 }

@@ -23,8 +23,8 @@ export const captureLive: Row = {
     const hub = await openStreamHub(bench);
     try {
       return [
-        await measure(bench, hub, { rows: bench.size(100_000, 4_000), rowsPerTransaction: 1, goal: 0.6 }),
-        await measure(bench, hub, { rows: bench.size(200_000, 10_000), rowsPerTransaction: 1_000, goal: 0.4 }),
+        await measure(bench, hub, { rows: bench.size(100_000, 1_000), rowsPerTransaction: 1, goal: 0.6 }),
+        await measure(bench, hub, { rows: bench.size(200_000, 3_000), rowsPerTransaction: 1_000, goal: 0.4 }),
       ];
     } finally {
       await hub.drop();

@@ -18,7 +18,7 @@ export const decoding: Row = {
   async run(bench) {
     const hub = await openStreamHub(bench);
     try {
-      const rows = bench.size(200_000, 10_000);
+      const rows = bench.size(200_000, 2_000);
       return [
         ...(await measure(bench, hub, { rows, rowsPerTransaction: 1 })),
         ...(await measure(bench, hub, { rows, rowsPerTransaction: 1_000 })),

@@ -10,7 +10,7 @@ export const backfill: Row = {
   name: '04-backfill',
   title: 'backfill: remote records to hub rows, links with bases, provenance, cursor',
   async run(bench) {
-    const records = bench.size(1_000_000, 10_000);
+    const records = bench.size(1_000_000, 2_000);
     const hub = await openHub(bench, contactYaml([spoke]), [spoke]);
     const plain = await openHub(bench, contactYaml([spoke]), [spoke]);
     try {

@@ -12,7 +12,7 @@ export const rescan: Row = {
   name: '05-rescan',
   title: 're-scan where nothing changed, and where 5 % did',
   async run(bench) {
-    const records = bench.size(1_000_000, 10_000);
+    const records = bench.size(1_000_000, 2_000);
     const hub = await openHub(bench, contactYaml([spoke]), [spoke]);
     const plain = await openHub(bench, contactYaml([spoke]), [spoke]);
     const editsOf =

@@ -24,7 +24,7 @@ export const deliverPath: Row = {
   name: '06-deliver',
   title: 'delivery path: claim, diff, write to a null spoke, settle',
   async run(bench) {
-    const records = bench.size(100_000, 2_000);
+    const records = bench.size(100_000, 1_000);
     const hub = await openHub(bench, contactYaml([spoke]), [spoke]);
     try {
       await hub.sql('create table bare_queue (id bigint primary key, payload text, lease_until timestamptz)');

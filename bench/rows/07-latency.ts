@@ -37,7 +37,7 @@ export const latency: Row = {
   async run(bench) {
     const hub = await openStreamHub(bench);
     try {
-      await insertInto(hub, bench.size(20_000, 2_000), 1_000);
+      await insertInto(hub, bench.size(20_000, 1_000), 1_000);
       await linkRecords(hub, [plainSpoke.name]);
       return await withChild<ApplicationDoor, readonly Figure[]>('application', async (application) => {
         const meter = new Meter(bench, hub, application, await recordIds(hub));
@@ -70,7 +70,7 @@ class Meter {
     private readonly application: Child<ApplicationDoor>,
     private readonly ids: readonly string[],
   ) {
-    this.seconds = bench.quick ? 1 : 15;
+    this.seconds = bench.quick ? 0.5 : 15;
   }
 
   async ours(answerAfterMs: number, at: readonly Load[]): Promise<readonly Times[]> {
@@ -122,7 +122,7 @@ class Meter {
     // Plans, pools and compiled code are there once the first edits went through.
     for (const load of [{ what: 'warm', perSecond: 200 }, ...at]) {
       const { first, hub, ids } = this;
-      const seconds = load.what === 'warm' ? 1 : this.seconds;
+      const seconds = load.what === 'warm' ? Math.min(this.seconds, 1) : this.seconds;
       const done = await this.application.ask('load', {
         url: hub.url,
         connections: 4,

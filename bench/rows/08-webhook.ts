@@ -20,7 +20,7 @@ export const webhookLatency: Row = {
   async run(bench) {
     const hub = await openStreamHub(bench);
     const records = bench.size(2_000, 200);
-    const each = bench.size(1_000, 40);
+    const each = bench.size(1_000, 20);
     try {
       await hub.sql('create table hub.bare_hook (id bigint generated always as identity primary key, rank bigint)');
       await insertInto(hub, records, 1_000);

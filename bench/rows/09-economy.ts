@@ -25,7 +25,7 @@ export const economy: Row = {
     const hub = await openStreamHub(bench);
     try {
       const records = bench.size(10_000, 1_000);
-      const many = bench.size(100_000, 4_000);
+      const many = bench.size(100_000, 2_000);
       await insertInto(hub, many, 1_000);
       await linkRecords(hub, [plainSpoke.name]);
       return await withChild<RemoteDoor, readonly Figure[]>('remote', async (remote) => {

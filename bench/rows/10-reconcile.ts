@@ -24,7 +24,7 @@ export const reconcileLocal: Row = {
   name: '10-reconcile',
   title: 'reconcile hub ↔ base, three spokes',
   async run(bench) {
-    const records = bench.size(1_000_000, 10_000);
+    const records = bench.size(1_000_000, 3_000);
     const hub = await openHub(bench, contactYaml(spokes), spokes);
     try {
       await fillReconcile(hub, records, spokes);

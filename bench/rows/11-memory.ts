@@ -19,7 +19,7 @@ export const memory: Row = {
 };
 
 async function hugeTransaction(bench: Bench): Promise<readonly Figure[]> {
-  const rows = bench.size(1_000_000, 5_000);
+  const rows = bench.size(1_000_000, 1_000);
   const hub = await openStreamHub(bench, [plainSpoke.name]);
   try {
     await insertInto(hub, rows, Math.min(rows, 10_000));
@@ -40,7 +40,7 @@ async function hugeTransaction(bench: Bench): Promise<readonly Figure[]> {
 }
 
 async function longBackfill(bench: Bench): Promise<readonly Figure[]> {
-  const listed = bench.size(5_000_000, 5_000);
+  const listed = bench.size(5_000_000, 1_000);
   const hub = await openHub(bench, contactYaml([plainSpoke.name]), [plainSpoke.name]);
   try {
     return await during(bench, hub, `backfill of ${listed.toLocaleString('en')} records`, {
@@ -54,7 +54,7 @@ async function longBackfill(bench: Bench): Promise<readonly Figure[]> {
 }
 
 async function spokeDown(bench: Bench): Promise<readonly Figure[]> {
-  const rows = bench.size(200_000, 2_000);
+  const rows = bench.size(200_000, 500);
   const hub = await openStreamHub(bench, [plainSpoke.name]);
   try {
     await insertInto(hub, rows, Math.min(rows, 10_000));
@@ -66,7 +66,7 @@ async function spokeDown(bench: Bench): Promise<readonly Figure[]> {
         await hub.sql('update hub.record set size = size + 1');
         const open = 'select count(*)::text as n from truespoke.delivery';
         await until(async () => (await hub.sql(open))[0]?.['n'] === String(rows), 'every delivery is open', 200);
-        await pause(bench.quick ? 1_000 : 60_000);
+        await pause(bench.quick ? 200 : 60_000);
       },
     });
   } finally {

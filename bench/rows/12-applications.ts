@@ -29,7 +29,7 @@ export const applications: Row = {
   async run(bench) {
     const hub = await openStreamHub(bench, [spoke.name]);
     try {
-      await insertInto(hub, bench.size(20_000, 2_000), 1_000);
+      await insertInto(hub, bench.size(20_000, 1_000), 1_000);
       await linkRecords(hub, [spoke.name]);
       return await withChild<ApplicationDoor, readonly Figure[]>('application', async (application) => {
         const meter = new Meter(bench, hub, application, await recordIds(hub));
@@ -58,12 +58,12 @@ class Meter {
     private readonly application: Child<ApplicationDoor>,
     private readonly ids: readonly string[],
   ) {
-    this.seconds = bench.quick ? 1 : 20;
+    this.seconds = bench.quick ? 0.4 : 20;
   }
 
   /** Warms everything up and finds the rate of which half is offered. */
   async calibrate(): Promise<void> {
-    await this.load(null, 1);
+    await this.load(null, Math.min(this.seconds, 1));
     const { commits, seconds } = await this.load(null, this.seconds);
     this.halfPerSecond = commits / seconds / 2;
     this.bench.say(`  saturated at ${(commits / seconds).toFixed(0)} tx/s with nothing attached`);
