@@ -38,7 +38,7 @@ export async function openRun(
 ): Promise<{ readonly id: string; readonly lastKey: string | null } | null> {
   const { rows } = await db.query(
     `select id, last_key from truespoke.reconcile_run
-      where spoke = $1 and entity = $2 and kind = 'remote' and finished_at is null and last_key is not null
+      where spoke = $1 and entity = $2 and kind = 'remote' and finished_at is null
       order by id desc limit 1`,
     [feed.spoke, feed.entity],
   );

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/base/clock.js';
 import type { LedgerEntry } from '../../src/simulators/ledger.js';
 import type { SalesforceOptions } from '../../src/simulators/salesforce/app.js';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
-import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
+import { startShopify, type ShopifyOptions, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
 import { freePort } from '../../src/store/postgres-process.js';
 import { testDatabase, type TestDatabase } from './postgres.js';
 import { root } from './source-tree.js';
@@ -61,6 +61,7 @@ export interface ProcessRigOptions {
   readonly salesforce?: string;
   readonly salesforceAuth?: string;
   readonly salesforceOptions?: SalesforceOptions;
+  readonly shopifyOptions?: ShopifyOptions;
   /** A cron line, quoted. */
   readonly reconcile?: string;
   /** Superuser URL of a cluster of its own, for drills that stop the server. */
@@ -105,7 +106,11 @@ export async function openProcessRig(options: ProcessRigOptions = {}): Promise<P
   const [db, salesforce, shopify, port, folder] = await Promise.all([
     testDatabase(options.cluster === undefined ? {} : { cluster: options.cluster }),
     startSalesforce(options.salesforceOptions ?? {}),
-    startShopify({ webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000], webhookFailuresMax: 100 }),
+    startShopify({
+      webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000],
+      webhookFailuresMax: 100,
+      ...options.shopifyOptions,
+    }),
     freePort(),
     mkdtemp(join(tmpdir(), 'truespoke-drill-')),
   ]);

@@ -62,6 +62,12 @@ ${spokes
   )
   .join('')}`;
 
+/** A shop of a large plan: how fast a process recovers is measured, not how fast the budget of its calls refills after many deaths. */
+const common = (mapped: readonly Side[]): ProcessRigOptions => ({
+  mapping: peopleMapping(mapped),
+  shopifyOptions: { throttle: { max: 20_000, restorePerSecond: 1_000 } },
+});
+
 /** What must stand in a ledger since the mark, and what may. */
 interface Expected {
   readonly creates: Set<string>;
@@ -90,7 +96,7 @@ export class World {
 
   /** Two people are there, in the hub and at both spokes, and no engine runs. */
   static async open(options: ProcessRigOptions = {}, mapped: readonly Side[] = sides): Promise<World> {
-    const rig = await openProcessRig({ mapping: peopleMapping(mapped), ...options });
+    const rig = await openProcessRig({ ...common(mapped), ...options });
     const world = new World(rig, mapped);
     await world.settleFirst();
     return world;
@@ -109,7 +115,7 @@ export class World {
 
   /** Nothing was read yet: no engine has run. */
   static async openUnread(mapped: readonly Side[] = sides, options: ProcessRigOptions = {}): Promise<World> {
-    return new World(await openProcessRig({ mapping: peopleMapping(mapped), ...options }), mapped);
+    return new World(await openProcessRig({ ...common(mapped), ...options }), mapped);
   }
 
   end(): Promise<void> {
@@ -280,7 +286,9 @@ export class World {
       await this.rig.until(async () => state.dead || (await this.agrees()));
       if (!state.dead) await act();
     }
-    await this.rig.until(() => state.dead, 30_000).catch(() => Promise.reject(new Error(`${crash}: never reached`)));
+    await this.rig
+      .until(() => state.dead, 30_000)
+      .catch(() => Promise.reject(new Error(`${crash}: never reached\n${engine.log().slice(-4_000)}`)));
     expect(await engine.ended).toBe('SIGKILL');
   }
 
