@@ -233,6 +233,7 @@ export function upsert(
     fields: context.mapping.fields,
     hub: row.fields,
     base: link?.base ?? {},
+    assumed: link?.version === '' && incoming.record.version !== '',
     overruled: link?.overruled ?? {},
     observed: input.fields,
     hubChangedAtMs,

@@ -2,6 +2,7 @@
 // One side changed → take it; both, equal → agree; both, different → the field's policy, the loser is reported.
 // Absent is not null and null is not ''.
 import { addDifference, compareDecimals } from '../mapping/arithmetic.js';
+import { resembles } from '../mapping/resemble.js';
 import type { FieldMapping, FieldType, HubField, Policy } from '../mapping/mapping.js';
 import type { FieldName, SpokeName } from '../model/ids.js';
 import type { Base, BasePair, Link } from '../model/link.js';
@@ -15,6 +16,8 @@ export interface MergeInput {
   /** null: the hub has no such record yet. */
   readonly hub: HubFields | null;
   readonly base: Base;
+  /** The base's remote half is what we sent: the spoke's answer did not show what it made of it. */
+  readonly assumed?: boolean | undefined;
   /** What this spoke showed where it was overruled already: no news. */
   readonly overruled: Link['overruled'];
   readonly observed: ObservedFields;
@@ -73,6 +76,9 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   const base = input.base[field.name];
   if (direction === 'out') return {};
   if (base !== undefined && sameRemote(observed.remote, base.remote)) return {};
+  // The first sight of our own write: the spoke's spelling of it is nobody's edit (law 2).
+  if (base !== undefined && input.assumed && resembles(base.remote, observed.remote))
+    return { base: { hub: base.hub, remote: observed.remote } };
   const lost = input.overruled[field.name];
   if (lost !== undefined && input.hub !== null && sameRemote(observed.remote, lost)) return {};
   const taken: FieldMerge = { set: { value: observed.hub }, base: observed };

@@ -8,7 +8,7 @@ import type { Entity, SpokeMapping } from '../mapping/mapping.js';
 import { isList, sameRemote } from '../mapping/values.js';
 import type { Intent } from '../model/intent.js';
 import type { Link } from '../model/link.js';
-import { resembles } from './resemble.js';
+import { resembles } from '../mapping/resemble.js';
 
 export interface Outgoing {
   readonly hubId: HubId;

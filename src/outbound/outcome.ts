@@ -5,7 +5,7 @@ import { sameRemote } from '../mapping/values.js';
 import type { ExternalId, FieldName, RemotePath, Version } from '../model/ids.js';
 import type { HubFields, HubValue, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Intent } from '../model/intent.js';
-import { resembles } from './resemble.js';
+import { resembles } from '../mapping/resemble.js';
 
 export type Outcome =
   | {

@@ -5,7 +5,7 @@ import type { Intent } from '../../src/model/intent.js';
 import { externalId, objectName, version, type Version } from '../../src/model/ids.js';
 import type { RemoteFields, RemoteRecord, RemoteValue } from '../../src/model/record.js';
 import { judge } from '../../src/outbound/outcome.js';
-import { resembles } from '../../src/outbound/resemble.js';
+import { resembles } from '../../src/mapping/resemble.js';
 
 const ours: readonly [RemoteValue, RemoteValue][] = [
   [' Berta  W21 ', 'Berta W21'],
@@ -28,6 +28,7 @@ const others: readonly [RemoteValue, RemoteValue][] = [
   ['anna', null],
   [null, 'anna'],
   ['anna', 'an'],
+  [13.25, 14],
   [13.25, 14.3],
   [13.25, 12],
   [13.25, 13.26],

@@ -1,7 +1,7 @@
-// Could the spoke have made this of what we sent? Pure. Asked only where an answer was lost and nothing else tells our own write from an
-// edit of a person: a trimmed, re-cased, rounded, cut or re-sorted copy of our value is ours. A person who wrote the same thing in
+// Could the spoke have made this of what we sent? Pure. Asked only where an answer was lost, or did not show the record, and nothing else
+// tells our own write from an edit of a person: a trimmed, re-cased, rounded, cut or re-sorted copy of our value is ours. A person who wrote the same thing in
 // another spelling at that very moment meant what we sent.
-import { isList } from '../mapping/values.js';
+import { isList } from './values.js';
 import type { RemoteValue } from '../model/record.js';
 
 /** Least length at which the beginning of a text counts as the text cut off. */
@@ -31,8 +31,10 @@ function isRounded(exact: number, rounded: number): boolean {
     // A number that needs more digits than these was not rounded to them.
     if (Math.abs(rounded - Number(rounded.toFixed(digits))) > 1e-12 * Math.max(1, Math.abs(rounded))) continue;
     const off = Math.abs(exact - rounded);
-    // Rounded or cut: the exact one has more digits than that.
-    return off > 0 && off < unit && Number(exact.toFixed(digits)) !== exact;
+    // Rounded to the nearest, or cut towards zero; the exact one has more digits than that.
+    const nearest = off <= unit / 2 + 1e-9 * unit;
+    const cut = off < unit && Math.abs(rounded) < Math.abs(exact);
+    return off > 0 && (nearest || cut) && Number(exact.toFixed(digits)) !== exact;
   }
   return false;
 }
