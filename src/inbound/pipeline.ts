@@ -388,8 +388,10 @@ async function candidatesOf(
     const id = incoming.belongsTo ?? incoming.record.hubKey;
     const link = id === null ? undefined : linked.get(id);
     // A copied record carries the key of its original: then the key proves nothing and the rules decide.
-    if (id !== null && context.rows.has(id) && link?.state !== 'live') {
-      found[index] = [{ hubId: id, linkedTo: null }];
+    // Settled by outbound since we looked for its link: `match` sees that it is linked already.
+    const own = link?.state === 'live' && link.externalId === incoming.record.externalId;
+    if (id !== null && context.rows.has(id) && (own || link?.state !== 'live')) {
+      found[index] = [{ hubId: id, linkedTo: own ? incoming.record.externalId : null }];
       continue;
     }
     const key = matchKey(entity, fields);

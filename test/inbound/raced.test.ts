@@ -1,0 +1,126 @@
+// Inbound judges a record while outbound settles the create that made it: one of the two comes first, the record stays one.
+import { resolve } from 'node:path';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../src/base/clock.js';
+import { silentLog } from '../../src/base/log.js';
+import { systemIds } from '../../src/base/random.js';
+import { defaultLimits } from '../../src/engine/engine.js';
+import { createInbound } from '../../src/inbound/pipeline.js';
+import { parseMapping } from '../../src/mapping/load.js';
+import { entityName, externalId, hubId, objectName, remotePath, spokeName, version } from '../../src/model/ids.js';
+import type { RemoteRecord } from '../../src/model/record.js';
+import { migrateHub } from '../../src/store/hub-schema.js';
+import { openHubTable } from '../../src/store/hub.js';
+import { saveLinks } from '../../src/store/links.js';
+import { migrate } from '../../src/store/migrate.js';
+import { Pool, transaction } from '../../src/store/pool.js';
+import { registerSpoke } from '../../src/store/spokes.js';
+import { testDatabase, type TestDatabase } from '../support/postgres.js';
+
+const { mapping } = parseMapping(
+  [
+    {
+      file: 'line.yaml',
+      text: 'entity: line\nfields: { label: text }\nspokes:\n  crm: { object: Row, fields: { label: Label } }\n',
+    },
+  ],
+  { spokes: ['crm'] },
+);
+const feed = { spoke: spokeName('crm'), entity: entityName('line') };
+const id = '019b76da-c580-7b2b-8111-37cc16b3453a';
+const record: RemoteRecord = {
+  object: objectName('Row'),
+  externalId: externalId('r-1'),
+  version: version('1'),
+  deleted: false,
+  hubKey: hubId(id),
+  modifiedBySelf: true,
+  mergedInto: null,
+  fields: { [remotePath('Label')]: 'ours' },
+  children: {},
+};
+
+/** Lets `body` happen right before the first statement that holds `text`. */
+class InterruptedPool extends Pool {
+  constructor(
+    url: string,
+    private readonly text: string,
+    private body: (() => Promise<unknown>) | null,
+  ) {
+    super({ url, applicationName: 'interrupted', max: 2 });
+  }
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: never): void;
+  override connect(): Promise<pg.PoolClient> {
+    return super.connect().then((client) => {
+      const query = client.query.bind(client) as (statement: unknown, values?: unknown) => Promise<unknown>;
+      client.query = (async (statement: unknown, values?: unknown) => {
+        const { body } = this;
+        if (body !== null && JSON.stringify(statement).includes(this.text)) {
+          this.body = null;
+          await body();
+        }
+        return query(statement, values);
+      }) as unknown as typeof client.query;
+      return client;
+    });
+  }
+}
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase();
+  await migrate(db.pool, resolve('migrations'));
+  await migrateHub(db.pool, mapping);
+  await registerSpoke(db.pool, feed.spoke, 'memory');
+});
+afterAll(() => db.drop());
+
+test('a create that is settled while inbound looks at its record makes no second hub record', async () => {
+  await db.pool.query(`insert into hub.line (id, label) values ($1, 'ours')`, [id]);
+  const entity = mapping.entities.get(feed.entity);
+  if (entity === undefined) throw new Error('not mapped');
+  const base = { [entity.fields[0]?.name ?? '']: { hub: 'ours', remote: 'ours' } };
+  const settle = (): Promise<unknown> =>
+    transaction(db.pool, (tx) =>
+      saveLinks(
+        tx,
+        feed,
+        [
+          {
+            hubId: hubId(id),
+            externalId: record.externalId,
+            state: 'live',
+            base,
+            version: record.version,
+            settledAtMs: 0,
+          },
+        ],
+        0,
+      ),
+    );
+  // After the look for links by external id, before the one by hub id.
+  const pool = new InterruptedPool(db.url, 'distinct on (l.hub_id)', settle);
+  const inbound = createInbound({
+    pool,
+    clock: systemClock,
+    ids: systemIds(systemClock),
+    log: silentLog,
+    mapping,
+    tables: new Map([[feed.entity, await openHubTable(db.pool, entity)]]),
+    limits: defaultLimits.inbound,
+  });
+  const tally = await inbound.accept({
+    spoke: feed.spoke,
+    object: record.object,
+    records: [record],
+    evidence: 'fetched',
+    lane: 'interactive',
+  });
+  await pool.end();
+  const { rows } = await db.pool.query(`select id::text as id from hub.line`);
+  expect(rows).toEqual([{ id }]);
+  expect(tally).toMatchObject({ created: 0, refetched: 1 });
+});
