@@ -1,7 +1,8 @@
-// Owns `truespoke review`: what waits for a person's decision. Held deletions leave only through here (F51, F106). Shows ids and counts,
-// never a record's values.
+// Owns `truespoke review`: what waits for a person's decision. Held deletions leave only through here (F51, F106). The list shows ids and
+// counts; `show` shows the values that a person must see to decide which record is which.
 import type { Command } from 'commander';
 import { ConfigError, type ExitCode } from '../base/errors.js';
+import type { ExplainedReview } from '../engine/evidence.js';
 import type { OpenReview } from '../store/reviews.js';
 import { actor, examples, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
@@ -81,6 +82,51 @@ export async function close(ids: readonly string[], options: CloseOptions, io: I
   });
 }
 
+export async function show(id: string, options: Common, io: Io): Promise<ExitCode> {
+  const [{ loadProject }, { withMigratedHub }, { explainReview }] = await Promise.all([
+    import('./project.js'),
+    import('./hub.js'),
+    import('../engine/evidence.js'),
+  ]);
+  const { config, mappings } = await loadProject(options, io);
+  return withMigratedHub<ExitCode>(config, io, 'review', async ({ pool }) => {
+    const shown = await explainReview({ pool, mapping: mappings.mapping }, id);
+    print(io, options, { review: shown }, (paint, width) => evidenceText(shown, paint, width));
+    return 0;
+  });
+}
+
+export async function decide(
+  id: string,
+  choice: { readonly link: string } | 'new',
+  options: Common,
+  io: Io,
+): Promise<ExitCode> {
+  const [{ loadProject }, { withMigratedHub }, { decideLink, decideNew }, { systemIds }, { defaultLimits }] =
+    await Promise.all([
+      import('./project.js'),
+      import('./hub.js'),
+      import('../engine/decisions.js'),
+      import('../base/random.js'),
+      import('../engine/engine.js'),
+    ]);
+  const { config, mappings } = await loadProject(options, io);
+  return withMigratedHub<ExitCode>(config, io, 'review', async ({ pool }) => {
+    const { clock } = io;
+    const limits = defaultLimits.inbound;
+    const deps = { pool, clock, mapping: mappings.mapping, actor: actor(), ids: systemIds(clock), limits };
+    const decided = await (choice === 'new' ? decideNew(deps, id) : decideLink(deps, id, choice.link));
+    const { entity, spoke, hubId, externalId } = decided;
+    const what = `${entity} ${hubId ?? ''}`.trim();
+    print(io, options, decided, (paint) =>
+      choice === 'new'
+        ? `${paint.green('decided')}  ${what} is a record of its own at ${spoke}${externalId === null ? '; it is created there' : `: ${externalId}`}`
+        : `${paint.green('decided')}  ${what} is ${externalId ?? ''} at ${spoke}; what both hold is merged by policy`,
+    );
+    return 0;
+  });
+}
+
 const kindText: Readonly<Record<OpenReview['kind'], string>> = {
   ambiguous: 'ambiguous match',
   duplicate: 'duplicate',
@@ -92,8 +138,8 @@ const kindText: Readonly<Record<OpenReview['kind'], string>> = {
 
 /** What a person does about each kind. */
 const nextStep: Readonly<Record<OpenReview['kind'], string>> = {
-  ambiguous: 'mend the match keys, then parked replay and review close',
-  duplicate: 'merge or delete one of the two, then review close',
+  ambiguous: 'review show, then review link or review new',
+  duplicate: 'review show, then merge or delete one of the two, review link or review new',
   mass_delete: 'review approve lets the deletions go',
   truncate: 'review approve deletes at the spokes what is gone from the hub',
   merged: 'look at the surviving record, then review close',
@@ -121,6 +167,39 @@ function listText(reviews: readonly OpenReview[], paint: Paint, width: number): 
   );
 }
 
+function evidenceText(shown: ExplainedReview, paint: Paint, width: number): string {
+  const { id, kind, entity, spoke, key, record, candidates, detail } = shown;
+  const lines = [
+    `${paint.bold(`review ${id}`)}  ${kindText[kind]} of ${entity}, ${spoke ?? 'all spokes'}, ${key}`,
+    ...Object.entries(detail).map(([name, value]) => `${name}: ${plainText(value)}`),
+  ];
+  const columns = [...(record === null ? [] : [record]), ...candidates];
+  if (columns.length > 0) {
+    const fields = [...new Set(columns.flatMap((one) => Object.keys(one.fields)))];
+    const heads = ['', ...columns.map((one) => one.title)];
+    const rows = fields.map((field) => [field, ...columns.map((one) => plainText(one.fields[field] ?? null))]);
+    const table = renderTable(
+      heads.map((head) => ({ head })),
+      rows,
+      paint,
+      width,
+    );
+    lines.push('', table);
+  }
+  const next = candidates.filter((one) => one.free).map((one) => `truespoke review link ${id} ${one.id}`);
+  if (kind === 'ambiguous' || kind === 'duplicate') next.push(`truespoke review new ${id}`);
+  else next.push(nextStep[kind]);
+  return [...lines, '', ...next.map((line) => paint.dim(line))].join('\n');
+}
+
+/** Control characters are shown as what they are: a value must not draw on the terminal. */
+function plainText(value: unknown): string {
+  if (value === null) return 'null';
+  const text =
+    typeof value === 'string' ? JSON.stringify(value).slice(1, -1).replaceAll('\\"', '"') : JSON.stringify(value);
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
+}
+
 function reviewIds(texts: readonly string[]): readonly string[] {
   const wrong = texts.find((text) => !/^\d{1,18}$/.test(text));
   if (wrong === undefined) return texts;
@@ -137,6 +216,9 @@ export function register(program: Command, frame: Frame): void {
     'after',
     examples([
       ['truespoke review list', 'what waits, and what to do about it'],
+      ['truespoke review show 2', 'the record and the candidates side by side'],
+      ['truespoke review link 2 018f0c6e-…', 'it is this one'],
+      ['truespoke review new 2', 'it is none of them'],
       ['truespoke review approve 3', 'let these deletions go'],
       ['truespoke review close 4 --note "merged in the CRM"', 'answered elsewhere'],
     ]),
@@ -147,6 +229,25 @@ export function register(program: Command, frame: Frame): void {
     .option('--limit <count>', 'at most so many', wholeNumber, 100)
     .action(async (_options: unknown, command: Command) => {
       frame.code = await list(command.optsWithGlobals<ReviewOptions>(), frame.io);
+    });
+  review
+    .command('show <id>')
+    .description('what it asks, with its evidence')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      frame.code = await show(reviewIds([id])[0] ?? '', command.optsWithGlobals<Common>(), frame.io);
+    });
+  review
+    .command('link <id> <candidate>')
+    .description('the record is this one: a hub id, or an id at the spoke where a hub record asks')
+    .action(async (id: string, candidate: string, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<Common>();
+      frame.code = await decide(reviewIds([id])[0] ?? '', { link: candidate }, options, frame.io);
+    });
+  review
+    .command('new <id>')
+    .description('the record is none of the candidates: it is one of its own')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      frame.code = await decide(reviewIds([id])[0] ?? '', 'new', command.optsWithGlobals<Common>(), frame.io);
     });
   review
     .command('approve <ids...>')

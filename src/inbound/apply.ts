@@ -119,6 +119,7 @@ async function writeUpserts(
       upsert.link !== 'keep' ||
       Object.keys(upsert.base).length > 0 ||
       upsert.conflicts.length > 0 ||
+      Object.keys(upsert.blank).length > 0 ||
       upsert.version > versionOf(context, upsert),
   );
   await saveLinks(
@@ -132,7 +133,7 @@ async function writeUpserts(
       version: upsert.version,
       settledAtMs: null,
       parent: parentOf(context, upsert.incoming),
-      ...overruledOf(upsert.conflicts),
+      ...overruledOf(upsert),
     })),
     options.nowMs,
   );
@@ -242,9 +243,12 @@ async function pushBack(
 }
 
 /** Remembered with the link: reading it again is no news, and the hub's value goes out even if it returns to the base. */
-function overruledOf(conflicts: readonly MergeConflict[]): { readonly overruled?: Record<string, RemoteValue> } {
-  const lost = conflicts.filter(({ winner }) => winner === 'hub');
-  return lost.length === 0 ? {} : { overruled: Object.fromEntries(lost.map(({ field, remote }) => [field, remote])) };
+function overruledOf({ conflicts, blank }: Pick<DecisionOf<'upsert'>, 'conflicts' | 'blank'>): {
+  readonly overruled?: Record<string, RemoteValue>;
+} {
+  const lost = conflicts.filter(({ winner }) => winner === 'hub').map(({ field, remote }) => [field, remote] as const);
+  const overruled = { ...blank, ...Object.fromEntries(lost) };
+  return Object.keys(overruled).length === 0 ? {} : { overruled };
 }
 
 async function writeDeletes(
@@ -367,11 +371,11 @@ async function writeReviews(
   const reviews: Review[] = [];
   for (const decision of decisions) {
     const key = decision.incoming.record.externalId;
-    const { record } = decision.incoming;
+    const { record, parent } = decision.incoming;
     if (decision.kind === 'ambiguous') {
-      reviews.push({ ...feed, kind: 'ambiguous', key, evidence: { record, candidates: decision.candidates } });
+      reviews.push({ ...feed, kind: 'ambiguous', key, evidence: { record, parent, candidates: decision.candidates } });
     } else if (decision.kind === 'duplicate') {
-      reviews.push({ ...feed, kind: 'duplicate', key, evidence: { record, of: decision.of } });
+      reviews.push({ ...feed, kind: 'duplicate', key, evidence: { record, parent, of: decision.of } });
     }
   }
   const held = decisions.filter((decision) => decision.kind === 'delete' && decision.hold).length;

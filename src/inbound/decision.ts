@@ -1,7 +1,7 @@
 // Owns the words for what inbound decided about one remote record. Data only: pipeline.ts decides, apply.ts writes.
 import type { ExternalId, HubId, Version } from '../model/ids.js';
 import type { Base } from '../model/link.js';
-import type { HubFields, RemoteRecord } from '../model/record.js';
+import type { HubFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Candidate } from './match.js';
 import type { MergeConflict } from './merge.js';
 import type { Missing } from './normalise.js';
@@ -13,6 +13,8 @@ export interface Incoming {
   readonly parent: ExternalId | null;
   /** The hub record that outbound found this one to be; matching is skipped. */
   readonly belongsTo?: HubId;
+  /** A person has said that it is a new one; matching is skipped. */
+  readonly alone?: boolean;
 }
 
 export type Decision = { readonly incoming: Incoming } & (
@@ -61,6 +63,7 @@ export interface Upsert {
   /** The spoke must get something back. */
   readonly push: boolean;
   readonly conflicts: readonly MergeConflict[];
+  readonly blank: Readonly<Record<string, RemoteValue>>;
   /** References that are filled in once their targets are linked. */
   readonly later: readonly Missing[];
   readonly hubChangedAtMs: number | null;

@@ -5,7 +5,7 @@ import { must } from '../base/assert.js';
 import type { Mapping } from '../mapping/mapping.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { HubFields, HubValue } from '../model/record.js';
-import { closeConflictsOf } from '../store/conflicts.js';
+import { closeConflictsOf, closeReviewsOf } from '../store/conflicts.js';
 import { lane, markDirty } from '../store/deliveries.js';
 import { deleteRows, readRows, updateRows, type HubTable } from '../store/hub.js';
 import { insertMerge, moveLinks, readWhole, repoint, type Reference } from '../store/merges.js';
@@ -46,6 +46,7 @@ export async function join(tx: Tx, deps: JoinDeps, request: JoinRequest): Promis
   const { moved, merged } = await moveLinks(tx, name, loser, survivor);
   const repointed = await repointAll(tx, deps, name, { from: loser, to: survivor });
   await closeConflictsOf(tx, { entity: name, hubId: loser }, deps.actor, deps.nowMs);
+  await closeReviewsOf(tx, { entity: name, hubId: loser }, deps.nowMs);
   // First: a unique value may pass from one to the other.
   await deleteRows(tx, table, [loser]);
   if (Object.keys(filled).length > 0) await updateRows(tx, table, [{ id: survivor, fields: filled }], rows);

@@ -45,6 +45,8 @@ export interface Merged {
   /** The spoke must get something: the hub won, or both were combined. */
   readonly push: boolean;
   readonly conflicts: readonly MergeConflict[];
+  /** Emptiness that the hub's value is about to fill: seen again it is no news. */
+  readonly blank: Readonly<Record<FieldName, RemoteValue>>;
 }
 
 interface FieldMerge {
@@ -52,12 +54,14 @@ interface FieldMerge {
   readonly base?: BasePair;
   readonly push?: boolean;
   readonly conflict?: MergeConflict;
+  readonly blank?: RemoteValue;
 }
 
 export function merge(input: MergeInput): Merged {
   const set: Record<FieldName, HubValue> = {};
   const base: Record<FieldName, BasePair> = {};
   const conflicts: MergeConflict[] = [];
+  const blank: Record<FieldName, RemoteValue> = {};
   let push = false;
   for (const mapping of input.fields) {
     const observed = input.observed[mapping.field.name];
@@ -67,8 +71,9 @@ export function merge(input: MergeInput): Merged {
     if (merged.base !== undefined) base[mapping.field.name] = merged.base;
     if (merged.push === true) push = true;
     if (merged.conflict !== undefined) conflicts.push(merged.conflict);
+    if (merged.blank !== undefined) blank[mapping.field.name] = merged.blank;
   }
-  return { set, base, push, conflicts };
+  return { set, base, push, conflicts, blank };
 }
 
 function mergeField(input: MergeInput, mapping: FieldMapping, observed: ObservedField): FieldMerge {
@@ -88,7 +93,7 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   if (direction === 'in') return taken;
   if (base === undefined) {
     if (hub === null) return taken;
-    if (observed.hub === null) return { push: true };
+    if (observed.hub === null) return { push: true, blank: observed.remote };
   } else if (sameHub(field.type, hub, base.hub)) return taken;
   return decide(input, field, hub, observed, base);
 }

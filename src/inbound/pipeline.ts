@@ -77,7 +77,9 @@ export interface Page {
   /** Deletions in it were approved by a person. */
   readonly approved?: boolean;
   /** Records that outbound found to be a certain hub record. */
-  readonly belongsTo?: ReadonlyMap<ExternalId, HubId>;
+  readonly belongsTo?: ReadonlyMap<ExternalId, HubId> | undefined;
+  /** Records that a person has said are new ones. */
+  readonly standsAlone?: ReadonlySet<ExternalId> | undefined;
   /** Runs first, in the transaction of the page's first batch: what is replayed is no longer parked. */
   readonly before?: (tx: Tx) => Promise<void>;
   /** Runs in the transaction of the page's last batch: the cursor, the finished hints. */
@@ -109,7 +111,8 @@ async function acceptPage(deps: InboundRun, page: Page): Promise<Tally> {
   for (const mapping of mappings) {
     const incoming = page.records.map((record): Incoming => {
       const belongsTo = page.belongsTo?.get(record.externalId);
-      return belongsTo === undefined ? { record, parent: null } : { record, parent: null, belongsTo };
+      const alone = page.standsAlone?.has(record.externalId) ?? false;
+      return { record, parent: null, alone, ...(belongsTo === undefined ? {} : { belongsTo }) };
     });
     for (let from = 0; from < incoming.length; from += deps.limits.batchRecords) {
       batches.push({ mapping, records: dedupe(incoming.slice(from, from + deps.limits.batchRecords)) });
@@ -345,7 +348,7 @@ async function matchAll(
       decisions.push({ incoming, kind: 'refetch', delayMs: 500, why: 'in_flight' });
       continue;
     }
-    const key = matchKey(entity, fields);
+    const key = incoming.alone === true ? null : matchKey(entity, fields);
     const text = key === null ? null : keyText(must(entity.match[key.rule], 'rule'), key);
     const twin = text === null ? undefined : taken.get(text);
     const outcome = twin === undefined ? found : ({ kind: 'duplicate', of: twin } as const);
@@ -387,6 +390,7 @@ async function candidatesOf(
   for (const [index, { incoming, fields }] of unlinked.entries()) {
     const id = incoming.belongsTo ?? incoming.record.hubKey;
     const link = id === null ? undefined : linked.get(id);
+    if (incoming.alone === true) continue;
     // A copied record carries the key of its original: then the key proves nothing and the rules decide.
     // Settled by outbound since we looked for its link: `match` sees that it is linked already.
     const own = link?.state === 'live' && link.externalId === incoming.record.externalId;

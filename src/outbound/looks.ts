@@ -3,6 +3,7 @@
 import type { ExternalId, HubId } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
 import { linksByExternal } from '../store/links.js';
+import { decidedNew } from '../store/reviews.js';
 import { readOf, type Batch, type Sendable } from './batch.js';
 import type { ClaimContext } from './claimed.js';
 import { findTwins } from './deliver.js';
@@ -17,8 +18,14 @@ export async function withoutTwins(
   sendable: readonly Sendable[],
   settlements: Settlement[],
 ): Promise<readonly Sendable[]> {
-  const creates = sendable.filter(({ outgoing }) => outgoing.intent.op === 'create');
-  if (creates.length === 0 || context.entity.match.length === 0) return sendable;
+  const all = sendable.filter(({ outgoing }) => outgoing.intent.op === 'create');
+  if (all.length === 0 || context.entity.match.length === 0) return sendable;
+  const alone = await decidedNew(
+    batch.deps.pool,
+    batch.feed,
+    all.map(({ delivery }) => delivery.hubId),
+  );
+  const creates = all.filter(({ delivery }) => !alone.has(delivery.hubId));
   const asked = creates.map(({ outgoing }) => ({ hubId: outgoing.hubId, fields: outgoing.intent.fields }));
   const twins = await findTwins(batch.open.spoke, batch.mapping, context.entity, readOf(batch), asked, batch.options);
   const found = creates.filter(({ delivery }) => (twins.get(delivery.hubId)?.length ?? 0) > 0);

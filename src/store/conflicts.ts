@@ -185,3 +185,16 @@ export async function closeConflictsOf(
     [record.entity, record.hubId, by, iso(atMs)],
   );
 }
+
+/** Whether a record stands for itself at a spoke is no question any more once it is gone. */
+export async function closeReviewsOf(
+  tx: Tx,
+  record: { readonly entity: EntityName; readonly hubId: HubId },
+  atMs: number,
+): Promise<void> {
+  await tx.query(
+    `update truespoke.review set state = 'decided', decided_at = $3::timestamptz
+      where state = 'open' and kind in ('ambiguous', 'duplicate') and entity = $1 and key = $2`,
+    [record.entity, record.hubId, iso(atMs)],
+  );
+}

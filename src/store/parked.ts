@@ -163,3 +163,16 @@ export async function markReplayed(tx: Tx, ids: readonly string[], atMs: number)
     [ids, new Date(atMs).toISOString()],
   );
 }
+
+/** Of these records nothing is set aside any more: what it waited for was decided. */
+export async function releaseParked(
+  tx: Tx,
+  which: Pick<Park, 'direction' | 'spoke' | 'entity'> & { readonly keys: readonly string[] },
+  atMs: number,
+): Promise<void> {
+  await tx.query(
+    `update truespoke.parked set state = 'replayed', last_at = $5::timestamptz
+      where direction = $1 and spoke = $2 and entity = $3 and key = any($4::text[]) and state in ('open', 'waiting')`,
+    [which.direction, which.spoke, which.entity, which.keys, new Date(atMs).toISOString()],
+  );
+}

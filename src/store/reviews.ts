@@ -1,5 +1,5 @@
 // Owns listing and deciding truespoke.review: what waits for a person. Opening one belongs to whoever found it (conflicts.ts).
-import type { EntityName, SpokeName } from '../model/ids.js';
+import type { EntityName, HubId, SpokeName } from '../model/ids.js';
 import { outboundDeletions, type Review } from './conflicts.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
@@ -41,6 +41,37 @@ export async function listReviews(
     [filter.ids ?? null, filter.limit],
   );
   return rows.map(toReview);
+}
+
+export interface ReviewEvidence extends OpenReview {
+  /** What it was opened with: records as they were shown, ids of candidates; by kind. */
+  readonly evidence: unknown;
+}
+
+/** An open review with all that is known of it; null when it was decided or never was. */
+export async function readReview(db: Queryable, id: string): Promise<ReviewEvidence | null> {
+  const { rows } = await db.query(
+    `select ${columns}, evidence from truespoke.review where id = $1::bigint and state = 'open'`,
+    [id],
+  );
+  const [row] = rows;
+  return row === undefined ? null : { ...toReview(row), evidence: JSON.parse(row['evidence'] ?? '{}') as unknown };
+}
+
+/** Hub records that a person has said are new at the spoke, whatever they have in common with others there. */
+export async function decidedNew(
+  db: Queryable,
+  feed: { readonly spoke: SpokeName; readonly entity: EntityName },
+  ids: readonly HubId[],
+): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await db.query(
+    `select key from truespoke.review
+      where state = 'decided' and kind in ('ambiguous', 'duplicate') and spoke = $1 and entity = $2 and key = any($3::text[])
+        and decision ->> 'new' = 'true'`,
+    [feed.spoke, feed.entity, ids],
+  );
+  return new Set(rows.map((row) => row['key'] ?? ''));
 }
 
 export async function countReviews(db: Queryable): Promise<number> {
