@@ -77,6 +77,7 @@ async function captureOnce(
     from: position.durableLsn,
     applicationName: 'truespoke capture',
     clock: context.clock,
+    ...(setup.limits.silenceMsMax === undefined ? {} : { silenceMsMax: setup.limits.silenceMsMax }),
   });
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);

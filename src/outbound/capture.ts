@@ -54,6 +54,8 @@ export interface CaptureLimits {
   readonly massDelete: DeletionLimits;
   /** How often an idle stream moves the durable position, so that WAL of idle tables is not kept (F36). */
   readonly idleAdvanceMs: number;
+  /** Without a sign of life from the server for this long the stream is given up (F30); 45 s when left out. */
+  readonly silenceMsMax?: number | undefined;
 }
 
 export interface CaptureProgress {

@@ -1,4 +1,5 @@
 // Deletions need evidence, and many at once need a person (law 8): F51, F101, F106, through the whole engine.
+// Proves: Invariant 4
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { silentLog } from '../../src/base/log.js';

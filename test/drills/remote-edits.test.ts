@@ -1,6 +1,6 @@
 // What a spoke shows us late, twice, stale or with coarse stamps (F94–F98), through the whole engine: every edit arrives once, and nothing
 // old overwrites anything new.
-// Proves: Law 4
+// Proves: Law 3, Law 4
 import { afterEach, expect, test } from 'vitest';
 import { openPeople, peopleSpokes, type People } from '../support/people.js';
 
@@ -87,6 +87,21 @@ test('F97 a search index that lags: what it does not show yet comes later, once'
   people.join('left', 'bob@x.test', 'Bob');
   await people.agree({ 'ann@x.test': 'Anna', 'bob@x.test': 'Bob' });
   expect(people.writes('left').map(({ op }) => op)).toEqual(['create']);
+});
+
+test('F117 three sides edit a field each of one record at once: every edit survives, and there is no conflict', async () => {
+  await open({}, { 'ann@x.test': 'Ann' });
+  const [left, right] = [people.row('left', 'ann@x.test').id, people.row('right', 'ann@x.test').id];
+  await people.stop();
+  people.remote('left').edit('Contact', left, { Name: 'Anna' });
+  people.remote('right').edit('Client', right, { weight: 7 });
+  await people.sql(`update hub.person set email = 'anna@x.test'`);
+  await people.restart();
+  await people.agree({ 'anna@x.test': 'Anna' });
+  expect(people.row('left', 'anna@x.test').fields['Size' as never]).toBe(7);
+  expect(people.row('right', 'anna@x.test').fields['weight' as never]).toBe(7);
+  expect(await people.sql('select size from hub.person')).toEqual([{ size: '7.00' }]);
+  expect(await people.sql('select 1 from truespoke.conflict')).toEqual([]);
 });
 
 test('F98 a stale read after our own write is never taken for a revert, by poll, hint or reconciler', async () => {

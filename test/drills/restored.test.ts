@@ -1,5 +1,6 @@
 // The hub comes back as it was before (F33), or without the WAL that the slot needs (F34, F35), under the whole engine: it notices, begins a
 // new epoch, and compares every record. Nothing is pushed blindly: what the spokes were given or edited since stays, and the hub gets it back.
+// Proves: Invariant 4
 import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,5 +1,6 @@
 // What a spoke does to our writes (F63–F72), through the whole engine: no edit lost, no record created twice, nothing called done
 // that is not, other records keep flowing, and everything agrees once the spoke is well.
+// Proves: Law 5
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../src/base/clock.js';
 import type { Fault } from '../../src/connectors/memory/faults.js';

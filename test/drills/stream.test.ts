@@ -1,5 +1,6 @@
 // What happens to the hub's stream while the engine runs (F29, F36, F44–F46, F49–F51): nothing is lost in silence, WAL stays bounded,
 // and nobody's records are deleted because a table was emptied.
+// Proves: Law 1, Law 6, Invariant 4
 import { afterEach, describe, expect, test } from 'vitest';
 import { publicationName, slotOf } from '../../src/engine/engine.js';
 import { openPeople, personYaml, type People } from '../support/people.js';
@@ -63,6 +64,65 @@ test('looking at the catalogue while edits stream by finds no gap where there is
   for (let i = 0; i < 300; i += 1) await people.put({ 'ann@x.test': `Ann ${i}` });
   await people.agree({ 'ann@x.test': 'Ann 299' });
   expect(await reader()).toEqual(before);
+});
+
+test('F136 a forged marker hides no edit: whoever a transaction says it comes from, its edits reach every spoke', async () => {
+  await open();
+  await people.put(three);
+  await people.agree(three);
+  const claims = ['left', 'right'].map((origin) => JSON.stringify({ origin, trace: 'forged', lane: 2 }));
+  const expected: Record<string, string> = { ...three };
+  for (const [i, content] of [...claims, '{"origin":"nobody"}', 'no JSON', ''].entries()) {
+    const email = `forged${i}@x.test`;
+    await people.sql(
+      `begin; select pg_logical_emit_message(true, 'truespoke', '${content}');
+       update hub.person set name = 'Ann ${i}' where email = 'ann@x.test';
+       insert into hub.person (email, name) values ('${email}', 'F'); commit`,
+    );
+    Object.assign(expected, { 'ann@x.test': `Ann ${i}`, [email]: 'F' });
+    await people.agree(expected);
+  }
+  await people.sql(
+    `begin; select pg_logical_emit_message(true, 'truespoke', '${claims[0]}');
+     delete from hub.person where email = 'bob@x.test'; commit`,
+  );
+  delete expected['bob@x.test'];
+  await people.agree(expected);
+});
+
+test('F24 another process journaled a part of it a moment ago: the rest is stored, nothing twice, and every edit goes out', async () => {
+  await open();
+  await people.put(three);
+  await people.agree(three);
+  await people.stop();
+  const changed = { 'ann@x.test': 'Anna', 'bob@x.test': 'Bobby', 'cy@x.test': 'Cyrus' };
+  await people.put(changed);
+  // Begin: 'B', the position of the commit, its time in microseconds since 2000.
+  const begin = await people.until(
+    async () =>
+      (
+        await people.sql(
+          `select encode(substring(data from 2 for 8), 'hex') as lsn, ('x' || encode(substring(data from 10 for 8), 'hex'))::bit(64)::bigint::text as us
+       from pg_logical_slot_peek_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', '${publicationName}')
+      where get_byte(data, 0) = ascii('B') order by 1 desc limit 1`,
+          [slot()],
+        )
+      )[0],
+  );
+  const hex = begin['lsn'] ?? '';
+  await people.sql(
+    `insert into truespoke.journal (at, epoch, commit_lsn, seq, entity, hub_id, op, origin)
+     select date_trunc('milliseconds', '2000-01-01Z'::timestamptz + $1::bigint * interval '1 microsecond'), 1, $2::pg_lsn, 1,
+            'person', id::text, 'update', 'application' from hub.person limit 1`,
+    [begin['us'], `${hex.slice(0, 8)}/${hex.slice(8)}`],
+  );
+  await people.restart();
+  await people.agree(changed);
+  const rows = await people.sql(
+    `select seq::text, count(*)::text as n from truespoke.journal where commit_lsn = $1::pg_lsn group by 1 order by 1`,
+    [`${hex.slice(0, 8)}/${hex.slice(8)}`],
+  );
+  expect(rows).toEqual(['0', '1', '2'].map((seq) => ({ seq, n: '1' })));
 });
 
 describe('F44', () => {

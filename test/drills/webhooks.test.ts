@@ -1,4 +1,5 @@
 // What Shopify's webhooks do on their way (F85–F90), through the whole engine: a webhook is a hint, its record is fetched by id.
+// Proves: Law 4
 import { afterEach, expect, test } from 'vitest';
 import { openSaas, type Saas } from '../support/saas.js';
 
