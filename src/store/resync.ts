@@ -41,11 +41,15 @@ export async function holdMissingRows(
   return rowCount ?? 0;
 }
 
-/** A held deletion whose row is back means nothing any more: the record is compared like any other. Returns how many. */
+/**
+ * A held deletion whose row is back means nothing any more: the record is compared like any other. Returns how many. An archived row is
+ * there and not back: freeing it would delete its record at the spoke before anyone was asked (law 8).
+ */
 export async function freeReturned(db: Queryable, table: HubTable): Promise<number> {
+  const back = table.archives ? 'and t.deleted_at is null' : '';
   const { rowCount } = await db.query(
     `update truespoke.delivery d set state = 'pending', reason = null, not_before = null from ${table.sql} t
-      where d.state = 'held' and d.entity = $1 and t.${table.id.sql} = d.hub_id::${table.id.type}`,
+      where d.state = 'held' and d.entity = $1 and t.${table.id.sql} = d.hub_id::${table.id.type} ${back}`,
     [table.entity.name],
   );
   return rowCount ?? 0;
