@@ -6,7 +6,8 @@ import { sqlState } from '../../src/store/pool.js';
 import type { GatedPool } from './gated-pool.js';
 import { hubValue, keyOf, tokensOf, type Edit, type Model } from './model.js';
 import { removable } from './people.js';
-import { followedEntities, type EntityId, type FollowedField } from './world.js';
+import type { FaultPlan } from './faults.js';
+import { writable, type EntityId, type FollowedField, spokeNames } from './world.js';
 
 export interface ApplicationPorts {
   readonly pool: GatedPool;
@@ -15,11 +16,15 @@ export interface ApplicationPorts {
   readonly model: Model;
   readonly at: () => { readonly at: number; readonly atMs: number };
   readonly note: (line: string) => void;
-  readonly deletes: boolean;
+  readonly plan: Pick<FaultPlan, 'deletes' | 'clears' | 'forges'>;
+  /** One operation is done. */
+  readonly did: () => void;
 }
 
 type Query = (text: string, values?: readonly unknown[]) => Promise<{ rows: Record<string, string | null>[] }>;
-type Staged = Edit | { readonly removes: string };
+type Staged = Edit | { readonly removes: string } | { readonly counts: string; readonly by: number };
+
+const isEdit = (one: Staged): one is Edit => 'token' in one;
 
 export class Application {
   private readonly ids;
@@ -38,6 +43,11 @@ export class Application {
       await query('begin');
       // The scheduler's mark that this transaction touches the hub; applications write no marker of ours.
       await query(`select pg_logical_emit_message(true, 'application', '')`);
+      // Anyone may write our marker: it hides nothing (F136).
+      if (this.ports.plan.forges && random.next() < 0.3)
+        await query(`select pg_logical_emit_message(true, 'truespoke', $1)`, [
+          JSON.stringify({ origin: this.one(spokeNames), trace: 'forged' }),
+        ]);
       const steps = 1 + Math.floor(random.next() * 3);
       for (let i = 0; i < steps; i += 1) await this.step(query, staged);
       if (random.next() < 0.12) {
@@ -46,16 +56,17 @@ export class Application {
         return;
       }
       // Whoever reads the value after this commit must find its writer known.
-      for (const one of staged) if (!('removes' in one)) model.edits.set(one.token, one);
+      for (const one of staged) if (isEdit(one)) model.edits.set(one.token, one);
       await query('commit');
       for (const one of staged) {
         if ('removes' in one) model.remove(one.removes, 'hub');
+        else if ('counts' in one) model.count(one.counts, one.by);
         else model.record(one);
       }
       note(`hub: committed ${JSON.stringify(staged)}`);
     } catch (error) {
       // Even a commit may fail: references are checked then.
-      for (const one of staged) if (!('removes' in one)) model.edits.delete(one.token);
+      for (const one of staged) if (isEdit(one)) model.edits.delete(one.token);
       await query('rollback').catch(() => undefined);
       note(`hub: failed ${sqlState(error) ?? String(error)}`);
     } finally {
@@ -66,17 +77,19 @@ export class Application {
   private async step(query: Query, staged: Staged[]): Promise<void> {
     const { random } = this.ports;
     const draw = random.next();
+    this.ports.did();
     if (draw < 0.18) await this.insert(query, staged, 'person');
     else if (draw < 0.26) await this.insert(query, staged, 'parcel');
     else if (draw < 0.34) await this.insert(query, staged, 'line');
-    else if (draw < 0.4 && this.ports.deletes) await this.remove(query, staged);
-    else if (draw < 0.46) await this.point(query);
+    else if (draw < 0.4 && this.ports.plan.deletes) await this.remove(query, staged);
+    else if (draw < 0.44) await this.point(query);
+    else if (draw < 0.47) await this.count(query, staged);
     else await this.update(query, staged, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
   }
 
   private async insert(query: Query, staged: Staged[], entity: EntityId): Promise<void> {
     const { model, random } = this.ports;
-    const columns: Record<string, string> = { id: this.ids.uuid() };
+    const columns: Record<string, string | null> = { id: this.ids.uuid() };
     if (entity !== 'person') {
       const target = entity === 'parcel' ? 'person' : 'parcel';
       const { rows } = await query(`select id::text, key from hub.${target} order by id`);
@@ -86,7 +99,7 @@ export class Application {
     }
     const key = model.nextKey(entity);
     columns['key'] = key;
-    for (const field of followedEntities[entity].fields) {
+    for (const field of writable(entity, 'hub')) {
       if (random.next() < 0.6) columns[field.field] = this.write(staged, entity, key, field, []);
     }
     const names = Object.keys(columns);
@@ -100,7 +113,7 @@ export class Application {
     const { rows } = await query(`select id::text from hub.${entity} order by id`);
     if (rows.length === 0) return;
     const id = this.one(rows)['id'];
-    const fields = this.some(followedEntities[entity].fields);
+    const fields = this.some(writable(entity, 'hub'));
     const columns = fields.map((field) => `${field.field}::text as ${field.field}`).join(', ');
     const { rows: held } = await query(`select key, ${columns} from hub.${entity} where id = $1 for update`, [id]);
     const [row] = held;
@@ -121,6 +134,18 @@ export class Application {
     await query(`update hub.person set boss = $2 where id = $1`, [this.one(usable)['id'], this.one(usable)['id']]);
   }
 
+  private async count(query: Query, staged: Staged[]): Promise<void> {
+    const { rows } = await query(`select id::text from hub.person order by id`);
+    if (rows.length === 0) return;
+    const by = 1 + Math.floor(this.ports.random.next() * 9);
+    const { rows: counted } = await query(
+      `update hub.person set visits = coalesce(visits, 0) + $2 where id = $1 returning key`,
+      [this.one(rows)['id'], by],
+    );
+    const key = keyOf(counted[0]?.['key']);
+    if (key !== null) staged.push({ counts: key, by });
+  }
+
   private async remove(query: Query, staged: Staged[]): Promise<void> {
     const { rows } = await query(`select id::text, key from hub.person order by id`);
     const usable = rows.filter((row) => removable(row['key'] ?? ''));
@@ -137,9 +162,10 @@ export class Application {
     key: string,
     field: FollowedField,
     over: readonly number[],
-  ): string {
-    const { model, at } = this.ports;
+  ): string | null {
+    const { model, at, plan, random } = this.ports;
     const token = model.nextToken();
+    const cleared = plan.clears && over.length > 0 && field.shape !== 'list' && random.next() < 0.1;
     staged.push({
       token,
       entity,
@@ -148,7 +174,9 @@ export class Application {
       site: 'hub',
       over: field.shape === 'list' ? [] : over,
       ...at(),
+      cleared,
     });
+    if (cleared) return field.shape === 'text' && random.next() < 0.5 ? '' : null;
     return hubValue(field.shape, token, over);
   }
 

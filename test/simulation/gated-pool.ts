@@ -1,11 +1,14 @@
-// Owns the way to Postgres in a simulated run: every connect and every statement is an event of the scheduler. Commits that touch
-// the hub carry the virtual time in the WAL, so that capture can tell simulated commit times.
+// Owns the way to Postgres in a simulated run: every statement is an event of the scheduler. Commits that touch the hub carry the
+// virtual time in the WAL, so that capture can tell simulated commit times. BEGIN is sent with the statement after it: alone it decides
+// nothing, and would be an event for nothing.
 import type pg from 'pg';
 import { Pool, type PoolOptions } from '../../src/store/pool.js';
+import type { Backends, Lent } from './backends.js';
 import type { Owner, Scheduler } from './scheduler.js';
 
 export interface GateOptions {
   readonly scheduler: Scheduler;
+  readonly backends: Backends;
   readonly owner: Owner;
   /** Virtual wall clock of the hub, ms. */
   readonly hubNowMs: () => number;
@@ -14,12 +17,15 @@ export interface GateOptions {
 
 type Query = (statement: unknown, values?: readonly unknown[]) => Promise<{ rows: unknown[] }>;
 
+interface Given {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[] | undefined;
+}
+
 export const timePrefix = 'simulated time';
 
 export class GatedPool extends Pool {
-  private readonly known = new WeakSet<pg.PoolClient>();
-  private taking = 0;
-
   constructor(
     options: PoolOptions,
     private readonly gate: GateOptions,
@@ -33,15 +39,9 @@ export class GatedPool extends Pool {
   ): void;
   override connect(callback?: unknown): Promise<pg.PoolClient> | undefined {
     if (callback !== undefined) throw new Error('a simulated pool is used with promises');
-    const { scheduler, owner } = this.gate;
-    // One that lies ready costs no I/O.
-    const ready = this.idleCount > this.taking && !owner.dead;
-    if (!ready) return scheduler.io(owner, 'connect', () => super.connect()).then((one) => this.gated(one));
-    this.taking += 1;
-    return super
-      .connect()
-      .finally(() => (this.taking -= 1))
-      .then((one) => this.gated(one));
+    const { scheduler, owner, backends } = this.gate;
+    const taken = scheduler.defer(owner, () => backends.take(owner));
+    return taken.then((lent) => new GatedClient(lent, this.gate) as unknown as pg.PoolClient);
   }
 
   override async query(statement: unknown, values?: unknown): Promise<never> {
@@ -50,42 +50,86 @@ export class GatedPool extends Pool {
     try {
       return (await (client.query as unknown as Query)(statement, values as readonly unknown[])) as never;
     } catch (error) {
-      broken = /terminat|closed|ended/i.test(String(error)) ? (error as Error) : undefined;
+      broken = /terminat|closed|ended|not queryable/i.test(String(error)) ? (error as Error) : undefined;
       throw error;
     } finally {
       client.release(broken);
     }
   }
+}
 
-  private gated(client: pg.PoolClient): pg.PoolClient {
-    if (this.known.has(client)) return client;
-    this.known.add(client);
-    const { scheduler, owner, hubNowMs, onResult } = this.gate;
-    const query = client.query.bind(client) as unknown as Query;
-    const pid = (): number => (client as unknown as { processID: number }).processID;
-    let touchesHub = false;
-    const run: Query = (statement, values) => {
-      const given =
-        typeof statement === 'string'
-          ? { text: statement, values }
-          : (statement as { name?: string; text: string; values?: unknown[] });
-      const label =
-        'name' in given && given.name !== undefined ? given.name : given.text.replace(/\s+/g, ' ').trim().slice(0, 70);
-      if (/^begin/i.test(given.text)) touchesHub = false;
-      if (given.text.includes('pg_logical_emit_message')) touchesHub = true;
-      const ends = /^(commit|rollback)/i.test(given.text);
-      const body = async (): Promise<{ rows: unknown[] }> => {
-        if (touchesHub && /^commit/i.test(given.text)) {
-          await query(`select pg_logical_emit_message(true, '${timePrefix}', '${hubNowMs()}')`);
-        }
-        const result = await query(statement, values);
-        onResult?.(label, (given.values ?? []) as readonly unknown[], result.rows);
+/** What the engine gets for a connection. */
+class GatedClient {
+  private begin: string | null = null;
+  private touchesHub = false;
+
+  constructor(
+    private readonly lent: Lent,
+    private readonly gate: GateOptions,
+  ) {}
+
+  readonly query: Query = (statement, values) => {
+    const given: Given = typeof statement === 'string' ? { text: statement, values } : (statement as Given);
+    const { text } = given;
+    if (/^begin/i.test(text)) {
+      this.begin = text;
+      this.touchesHub = false;
+      return Promise.resolve({ command: 'BEGIN', rows: [] });
+    }
+    if (text.includes('pg_logical_emit_message')) this.touchesHub = true;
+    const label = given.name ?? text.replace(/\s+/g, ' ').trim().slice(0, 70);
+    const { scheduler, owner, onResult } = this.gate;
+    const ends = /^(commit|rollback)/i.test(text);
+    const body = async (): Promise<{ rows: unknown[] }> => {
+      this.lent.running += 1;
+      try {
+        const result = await this.send(statement, text, values);
+        onResult?.(label, given.values ?? [], result.rows);
         return result;
-      };
-      // A statement outside of a transaction gives its locks back as well, but nobody can have waited for them: it was one event.
-      return scheduler.io(owner, label, body, { pid, frees: ends });
+      } catch (error) {
+        if (!this.lent.refused || (error as { code?: string }).code !== '57014') throw error;
+        throw Object.assign(new Error('deadlock detected'), { code: '40P01' });
+      } finally {
+        this.lent.running -= 1;
+        this.lent.refused = false;
+      }
     };
-    client.query = run as unknown as typeof client.query;
-    return client;
+    // A statement outside of a transaction gives its locks back as well, but nobody can have waited for them: it was one event.
+    return scheduler.io(owner, label, body, { pid: () => this.lent.pid, frees: ends });
+  };
+
+  on(event: string, listener: () => void): this {
+    this.lent.on(event, listener);
+    return this;
+  }
+
+  off(event: string, listener: () => void): this {
+    this.lent.off(event, listener);
+    return this;
+  }
+
+  release(broken?: Error | boolean): void {
+    // What a dead process held is given back by the server.
+    if (!this.gate.owner.dead) this.gate.backends.giveBack(this.lent, broken);
+  }
+
+  private async send(statement: unknown, text: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {
+    const { raw } = this.lent;
+    if (this.begin !== null) {
+      const { begin } = this;
+      this.begin = null;
+      await raw(begin);
+    }
+    if (this.touchesHub && /^commit/i.test(text)) {
+      const mark = `select pg_logical_emit_message(true, '${timePrefix}', '${this.gate.hubNowMs()}')`;
+      const results = (await raw(`${mark}; commit`)) as unknown as { rows: unknown[] }[];
+      return results.at(-1) as { rows: unknown[] };
+    }
+    const result = raw(statement, values);
+    if (typeof (result as { then?: unknown }).then === 'function') return result;
+    // COPY: the stream itself; its end is the end of the statement.
+    const stream = result as unknown as NodeJS.EventEmitter;
+    await new Promise<void>((resolve) => stream.once('finish', resolve).once('error', resolve));
+    return { rows: [] };
   }
 }

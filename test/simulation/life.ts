@@ -24,10 +24,12 @@ import type { TableMap } from '../../src/outbound/change-reader.js';
 import { routesOf } from '../../src/outbound/route.js';
 import { sweep } from '../../src/reconcile/sweep.js';
 import { recoverLeases } from '../../src/store/deliveries.js';
+import { postgresLedger } from '../../src/store/quota.js';
 import type { HubTable } from '../../src/store/hub.js';
 import { loadPosition } from '../../src/store/journals.js';
 import { expireWaiting } from '../../src/store/parked.js';
 import { openWorker, type WorkerSession } from '../../src/store/workers.js';
+import type { Backends } from './backends.js';
 import { GatedPool } from './gated-pool.js';
 import { Owner, type Scheduler } from './scheduler.js';
 import { PeekedSource } from './source.js';
@@ -39,12 +41,15 @@ export interface LifeOptions {
   readonly url: string;
   readonly slot: string;
   readonly scheduler: Scheduler;
+  readonly backends: Backends;
   readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
   readonly mapping: Mapping;
   readonly tables: ReadonlyMap<EntityName, HubTable>;
   /** The hub machine's wall clock may step. */
   readonly offset: { ms: number };
   readonly limits: Partial<EngineLimits>;
+  /** Spokes whose calls are counted, in the hub. */
+  readonly quotas: readonly SpokeId[];
   readonly pollMs: number;
   /** Named instant: true = the process dies here. */
   readonly dies: (name: string) => boolean;
@@ -72,21 +77,26 @@ export class Life {
   private readonly live = new Map<SpokeName, LiveSpoke>();
 
   constructor(private readonly options: LifeOptions) {
-    const { scheduler, url, number, seed, offset, onResult } = options;
+    const { scheduler, backends, url, number, seed, offset, onResult } = options;
     this.owner = new Owner(`life${number}`);
     this.clock = scheduler.clockOf(this.owner, offset);
     this.random = seeded(seed * 1_000 + number);
     this.pool = new GatedPool(
       { url, applicationName: this.owner.name, max: 60, clock: this.clock, random: this.random },
-      { scheduler, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
+      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
     );
   }
 
   /** Resolves when the services stop; never once it has died. */
   async run(): Promise<void> {
+    // As the engine does: when the session's connection goes, everything starts anew.
+    await supervise(this.supervision(), { name: 'engine', run: (stop) => this.session(stop) }, this.stop.signal);
+  }
+
+  private async session(stop: AbortSignal): Promise<void> {
     const { scheduler } = this.options;
     const session = await openWorker(this.pool);
-    const signal = AbortSignal.any([this.stop.signal, session.lost]);
+    const signal = AbortSignal.any([stop, session.lost]);
     await recoverLeases(this.pool, this.clock.now());
     const context = this.contextOf(session);
     this.context = context;
@@ -98,6 +108,7 @@ export class Life {
       ...spokeNames.map((name) => service(name, (stop) => this.turnSpoke(context, name, stop))),
     ]);
     await session.close();
+    if (!stop.aborted) throw session.lost.reason;
   }
 
   /** Asks the services to end in order. */
@@ -247,7 +258,15 @@ export class Life {
   private limiterOf(id: SpokeId, signal: AbortSignal): BoundLimiter {
     const { scheduler } = this.options;
     const { owner, clock, random } = this;
-    const inner = plainLimiter({ spoke: spokeName(id), clock, random, log: silentLog, signal, concurrency: 3 });
+    const inner = plainLimiter({
+      spoke: spokeName(id),
+      clock,
+      random,
+      log: silentLog,
+      signal,
+      concurrency: 3,
+      ...(this.options.quotas.includes(id) ? { ledger: postgresLedger(this.pool, clock) } : {}),
+    });
     const run: Limiter['run'] = (request, call) =>
       inner.run(request, async () => {
         const answer = await scheduler.io(owner, `call ${id}`, () =>

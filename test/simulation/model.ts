@@ -17,6 +17,8 @@ export interface Edit {
   readonly at: number;
   /** Virtual wall clock of the spokes. */
   readonly atMs: number;
+  /** The field was emptied: what counts is that `over` does not come back. */
+  readonly cleared?: boolean;
 }
 
 export class Model {
@@ -26,6 +28,12 @@ export class Model {
   /** Keys that somebody deleted somewhere, with the sites. */
   readonly deleted = new Map<string, Set<Site>>();
   readonly keys = new Map<string, EntityId>();
+  /** Records made at a spoke under a key that exists elsewhere, with the time: they meet by matching. */
+  readonly twins = new Map<string, number>();
+  /** Keys of records that people merged inside a spoke: from then on their values may stand in each other's record. */
+  readonly merged = new Set<string>();
+  /** What all counts of a counter add up to, per key. */
+  readonly counts = new Map<string, number>();
   /** Keys made at more than one site: they meet by matching. */
   private tokens = 0;
   private keyCount = 0;
@@ -51,6 +59,15 @@ export class Model {
     }
   }
 
+  count(key: string, by: number): void {
+    this.counts.set(key, (this.counts.get(key) ?? 0) + by);
+  }
+
+  merge(winner: string, loser: string, site: Site): void {
+    this.merged.add(winner).add(loser);
+    this.remove(loser, site);
+  }
+
   remove(key: string, site: Site): void {
     this.deleted.set(key, (this.deleted.get(key) ?? new Set<Site>()).add(site));
   }
@@ -73,6 +90,8 @@ export class Model {
 }
 
 const spellings = [
+  // Long enough for Postgres to keep it outside of the row.
+  (n: number) => `emil w${n} ${'lorem ipsum '.repeat(20)}.`,
   (n: number) => `anna w${n}`,
   (n: number) => ` Berta  W${n} `,
   (n: number) => `CARL w${n}`,

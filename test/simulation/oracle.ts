@@ -49,6 +49,7 @@ export class Oracle {
   private readonly reverts: { readonly over: number; readonly what: string }[] = [];
   private readonly claims = new Map<string, number>();
   private readonly reads = new Map<string, number>();
+  private readonly finds = new Map<string, number>();
   private readonly seen: Record<SpokeId, number> = { alpha: 0, beta: 0, gamma: 0 };
 
   constructor(private readonly ports: OraclePorts) {}
@@ -76,6 +77,11 @@ export class Oracle {
     for (const id of ids) this.reads.set(`${spoke}/${id}`, at);
   }
 
+  /** What the engine looked for by its key before it made it. */
+  looked(spoke: SpokeId, keys: readonly string[], at: number): void {
+    for (const key of keys) this.finds.set(`${spoke}/${key.toLowerCase()}`, at);
+  }
+
   private inWindow(spoke: SpokeId, entry: LedgerEntry, lost: number): boolean {
     if (this.ports.remotes[spoke].config.capabilities.conditionalWrite) return false;
     const read = this.reads.get(`${spoke}/${entry.id}`) ?? -1;
@@ -99,10 +105,15 @@ export class Oracle {
       const spoke = row['spoke'] as SpokeId;
       const shown = this.remoteRows(spoke, row['entity'] as EntityId).find((one) => one.id === row['external_id']);
       const key = keys.get(`${row['entity']}/${row['hub_id']}`);
-      if (shown !== undefined && key !== undefined && shown.key !== key) {
+      if (shown !== undefined && key !== undefined && shown.key !== key && !this.isMerged(shown.key, key)) {
         this.ports.violated(`wrong link: ${row['entity']} ${key} is linked to ${shown.key} at ${spoke}`);
       }
     }
+  }
+
+  /** Merged by people inside a spoke: what belongs to which of the two is for the match rules and for people to say. */
+  private isMerged(...keys: readonly string[]): boolean {
+    return keys.some((key) => this.ports.model.merged.has(key));
   }
 
   private checkEntry(spoke: SpokeId, entry: LedgerEntry): void {
@@ -117,8 +128,13 @@ export class Oracle {
       return;
     }
     if (entry.op === 'create') {
-      const live = this.remoteRows(spoke, entity).filter((one) => one.key === key);
-      if (live.length > 1) violated(`${spoke}: ${live.length} live records of ${key} after our create of ${entry.id}`);
+      // Made by somebody after our last look: nobody can see that coming.
+      const foreseeable = (id: string): boolean =>
+        (model.twins.get(`${spoke}/${id}`) ?? -1) <= (this.finds.get(`${spoke}/${key}`) ?? Infinity);
+      const all = this.remoteRows(spoke, entity).filter((one) => one.key === key);
+      const live = all.filter((one) => one.id === entry.id || foreseeable(one.id));
+      if (live.length > 1 && !this.isMerged(key))
+        violated(`${spoke}: ${live.length} live records of ${key} after our create of ${entry.id}`);
     }
     for (const field of followedEntities[entity].fields) this.checkWritten(spoke, entity, key, field, entry);
   }
@@ -151,7 +167,7 @@ export class Oracle {
         const edit = model.edits.get(token);
         if (edit === undefined)
           violated(`${where}: nobody wrote w${token}, which ${entity} ${key} ${id} shows in ${field}`);
-        else if (edit.entity !== entity || edit.field !== field || edit.key !== key)
+        else if (edit.entity !== entity || edit.field !== field || (edit.key !== key && !this.isMerged(edit.key, key)))
           violated(
             `${where}: w${token} was written to ${edit.key}.${edit.field} and stands in ${key}.${field} of ${id}`,
           );
@@ -167,6 +183,7 @@ export class Oracle {
     const logged = this.loggedTokens(explained);
     problems.push(...this.reverts.filter(({ over }) => !logged.has(over)).map(({ what }) => what));
     problems.push(...(await this.lostEdits(explained, logged)), ...(await this.wrongOrder(logged)));
+    problems.push(...(await this.uncleared(explained)), ...(await this.miscounted(explained)));
     problems.push(...(await this.leftovers()));
     return problems;
   }
@@ -204,17 +221,18 @@ export class Oracle {
     const hub = await this.hubRows(entity);
     const keys = new Set(hub.map((row) => row.key));
     for (const [key, of] of model.keys) {
-      if (of !== entity || keys.has(key) || model.deleted.has(key)) continue;
+      if (of !== entity || keys.has(key) || model.deleted.has(key) || this.isMerged(key)) continue;
       const made = spokeNames.some((spoke) =>
         this.remoteRows(spoke, entity).some((row) => row.key === key && !explained.ids.has(`${entity}/${row.id}`)),
       );
       if (made) problems.push(`${key} exists at a spoke and not in the hub`);
     }
-    if (keys.size !== hub.length) problems.push(`hub.${entity} holds two rows of one key`);
+    if (new Set(hub.map((row) => row.id)).size !== hub.length || (keys.size !== hub.length && model.merged.size === 0))
+      problems.push(`hub.${entity} holds two rows of one key`);
     for (const spoke of spokeNames) {
       if (followedEntities[entity].keys[spoke] === undefined) continue;
       const remote = this.remoteRows(spoke, entity);
-      for (const row of hub) {
+      for (const row of hub.filter((one) => !this.isMerged(one.key))) {
         const found = remote.filter((one) => one.key === row.key);
         const open =
           explained.ids.has(`${entity}/${row.id}`) || found.some((one) => explained.ids.has(`${entity}/${one.id}`));
@@ -234,7 +252,7 @@ export class Oracle {
         }
       }
       for (const row of remote) {
-        if (!keys.has(row.key) && !explained.ids.has(`${entity}/${row.id}`))
+        if (!keys.has(row.key) && !this.isMerged(row.key) && !explained.ids.has(`${entity}/${row.id}`))
           problems.push(`${row.key} lives on at ${spoke} (${row.id}) and not in the hub`);
       }
     }
@@ -267,9 +285,47 @@ export class Oracle {
       if (inPlace.has(edit.token) || logged.has(edit.token) || open.has(edit.token)) continue;
       if (this.overwrites.some((one) => one.lost === edit.token && one.inWindow)) continue;
       if ((model.heirs.get(edit.token)?.length ?? 0) > 0 || model.deleted.has(edit.key)) continue;
+      if (edit.cleared === true || this.isMerged(edit.key)) continue;
       lost.push(this.describeLost(edit));
     }
     return lost;
+  }
+
+  /** What somebody emptied does not stand there again, unless the conflict log tells that the emptying lost. */
+  private async uncleared(explained: Explained): Promise<readonly string[]> {
+    const { model } = this.ports;
+    const problems: string[] = [];
+    for (const entity of hubEntities) {
+      const rows = await this.hubRows(entity);
+      for (const edit of model.edits.values()) {
+        if (edit.cleared !== true || edit.entity !== entity || model.deleted.has(edit.key) || this.isMerged(edit.key))
+          continue;
+        // An emptied field shows nothing that could tell an edit under way over it: the window of one request, where nothing protects.
+        if (edit.site === 'gamma') continue;
+        const row = rows.find((one) => one.key === edit.key);
+        const logged = explained.conflicts.some(
+          (one) => one['entity'] === entity && one['hub_id'] === row?.id && one['field'] === edit.field,
+        );
+        const back = row?.tokens[edit.field]?.filter((token) => edit.over.includes(token)) ?? [];
+        if (back.length > 0 && !logged && !explained.ids.has(`${entity}/${row?.id}`))
+          problems.push(`w${back.join(',')} of ${edit.key}.${edit.field} was emptied at ${edit.site} and is back`);
+      }
+    }
+    return problems;
+  }
+
+  /** A counter holds what all counted, from both sides. */
+  private async miscounted(explained: Explained): Promise<readonly string[]> {
+    const { db, model } = this.ports;
+    const { rows } = await db.query(`select id::text as id, key, visits::text as visits from hub.person order by id`);
+    return rows.flatMap((row) => {
+      const key = keyOf(row['key'] ?? null) ?? '';
+      const counted = model.counts.get(key) ?? 0;
+      if (model.deleted.has(key) || this.isMerged(key) || explained.ids.has(`person/${row['id']}`)) return [];
+      return Number(row['visits'] ?? 0) === counted
+        ? []
+        : [`the counter of ${key} holds ${row['visits']}, and ${counted} were counted`];
+    });
   }
 
   private describeLost(edit: Edit): string {
@@ -303,7 +359,7 @@ export class Oracle {
       }
     }
     for (const edit of model.edits.values())
-      if (edit.site === 'hub' && !journaled.has(edit.token))
+      if (edit.site === 'hub' && edit.cleared !== true && !journaled.has(edit.token))
         problems.push(`w${edit.token} was committed to the hub and is not in the journal`);
     return problems;
   }

@@ -6,7 +6,16 @@ import type { Row } from '../../src/connectors/memory/table.js';
 import type { RemoteValue } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';
 import { keyOf, remoteValue, tokensOf, type Model } from './model.js';
-import { followedEntities, spokeNames, type EntityId, type FollowedField, type SpokeId } from './world.js';
+import type { FaultPlan } from './faults.js';
+import {
+  counterPaths,
+  followedEntities,
+  spokeNames,
+  writable,
+  type EntityId,
+  type FollowedField,
+  type SpokeId,
+} from './world.js';
 
 export interface PeoplePorts {
   readonly random: Random;
@@ -15,8 +24,9 @@ export interface PeoplePorts {
   /** Scheduler's count. */
   readonly at: () => { readonly at: number; readonly atMs: number };
   readonly note: (line: string) => void;
-  readonly deletes: boolean;
-  readonly together: boolean;
+  readonly plan: Pick<FaultPlan, 'deletes' | 'together' | 'clears' | 'merges' | 'twins'>;
+  /** One operation is done. */
+  readonly did: () => void;
 }
 
 export class People {
@@ -24,24 +34,47 @@ export class People {
 
   act(): void {
     const { random } = this.ports;
+    this.ports.did();
     const spoke = this.one(spokeNames);
     const draw = random.next();
-    if (draw < 0.2) this.create(spoke, 'person');
+    if (draw < 0.04 && this.ports.plan.twins) this.twin(spoke);
+    else if (draw < 0.2) this.create(spoke, 'person');
     else if (draw < 0.28) this.create(spoke, 'parcel');
     else if (draw < 0.36) this.createLine(spoke);
-    else if (draw < 0.42 && this.ports.deletes) this.remove(spoke);
-    else if (draw < 0.45 && this.ports.deletes) this.undelete();
-    else if (draw < 0.5 && this.ports.together && spoke !== 'gamma') this.together(spoke);
+    else if (draw < 0.42 && this.ports.plan.deletes) this.remove(spoke);
+    else if (draw < 0.45 && this.ports.plan.deletes) this.undelete(spoke === 'gamma' ? 'beta' : spoke);
+    else if (draw < 0.455 && this.ports.plan.merges && spoke !== 'gamma') this.merge(spoke);
+    else if (draw < 0.48 && spoke !== 'gamma') this.count(spoke);
+    else if (draw < 0.5 && this.ports.plan.together && spoke !== 'gamma') this.together(spoke);
     else this.edit(spoke, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
   }
 
-  create(spoke: SpokeId, entity: 'person' | 'parcel', more: Readonly<Record<string, RemoteValue>> = {}): void {
+  /** The same person, made once more by somebody who does not know. */
+  private twin(spoke: SpokeId): void {
+    const { model, remotes, at } = this.ports;
+    const place = followedEntities.person.keys[spoke];
+    if (place === undefined) return;
+    const here = new Set(remotes[spoke].list(place.object).map((row) => keyOf(row.fields[remotePath(place.path)])));
+    const known = [...model.keys].flatMap(([key, entity]) =>
+      entity === 'person' && !here.has(key) && !model.deleted.has(key) ? [key] : [],
+    );
+    if (known.length === 0) return;
+    const id = this.create(spoke, 'person', {}, this.one(known));
+    if (id !== null) model.twins.set(`${spoke}/${id}`, at().at);
+  }
+
+  create(
+    spoke: SpokeId,
+    entity: 'person' | 'parcel',
+    more: Readonly<Record<string, RemoteValue>> = {},
+    known: string | null = null,
+  ): string | null {
     const { model, remotes, random } = this.ports;
     const place = followedEntities[entity].keys[spoke];
-    if (place === undefined) return;
-    const key = model.nextKey(entity);
+    if (place === undefined) return null;
+    const key = known ?? model.nextKey(entity);
     const fields: Record<string, RemoteValue> = { [place.path]: key, ...more };
-    for (const field of followedEntities[entity].fields) {
+    for (const field of writable(entity, spoke)) {
       const path = field.paths[spoke];
       if (path !== undefined && random.next() < 0.6) fields[path] = this.write(spoke, entity, key, field, []);
     }
@@ -49,8 +82,9 @@ export class People {
       const owner = this.someone(spoke, 'person', (one) => !removable(one));
       if (owner !== null) fields[spoke === 'alpha' ? 'Owner' : 'client'] = owner.id;
     }
-    remotes[spoke].create(place.object, fields);
-    this.ports.note(`${spoke}: a person makes ${key} ${JSON.stringify(fields)}`);
+    const id = remotes[spoke].create(place.object, fields);
+    this.ports.note(`${spoke}: a person makes ${key} ${id} ${JSON.stringify(fields)}`);
+    return id;
   }
 
   private createLine(spoke: SpokeId): void {
@@ -80,7 +114,7 @@ export class People {
     if (place === undefined || row === null) return;
     const fields: Record<string, RemoteValue> = {};
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
-    for (const field of this.some(followedEntities[entity].fields.filter((one) => one.paths[spoke] !== undefined))) {
+    for (const field of this.some(writable(entity, spoke))) {
       const path = field.paths[spoke] ?? '';
       fields[path] = this.write(spoke, entity, key, field, tokensOf(field.shape, row.fields[remotePath(path)]));
     }
@@ -117,18 +151,48 @@ export class People {
     this.ports.note(`${spoke}: a person deletes ${key} ${row.id}`);
   }
 
-  private undelete(): void {
+  private undelete(spoke: 'alpha' | 'beta'): void {
     const { remotes, random, model } = this.ports;
-    const gone = [...remotes.alpha.ledger]
+    const place = followedEntities.person.keys[spoke];
+    if (place === undefined) return;
+    const { object, path } = place;
+    const gone = [...remotes[spoke].ledger]
       .reverse()
-      .find((entry) => entry.op === 'delete' && entry.object === 'Contact' && random.next() < 0.5);
-    if (gone === undefined || remotes.alpha.get('Contact', gone.id)?.deleted !== true) return;
-    const key = keyOf(gone.before?.[remotePath('Key')]) ?? '';
+      .find((entry) => entry.op === 'delete' && entry.object === object && random.next() < 0.5);
+    if (gone === undefined || remotes[spoke].get(object, gone.id)?.deleted !== true) return;
+    const key = keyOf(gone.before?.[remotePath(path)]) ?? '';
     // Brought back while another copy lives (a row made anew under the same key): people would not.
-    if (remotes.alpha.list('Contact').some((row) => keyOf(row.fields[remotePath('Key')]) === key)) return;
-    model.remove(key, 'alpha');
-    remotes.alpha.undelete('Contact', gone.id);
-    this.ports.note(`alpha: a person brings ${key} ${gone.id} back`);
+    if (remotes[spoke].list(object).some((row) => keyOf(row.fields[remotePath(path)]) === key)) return;
+    model.remove(key, spoke);
+    remotes[spoke].undelete(object, gone.id);
+    this.ports.note(`${spoke}: a person brings ${key} ${gone.id} back`);
+  }
+
+  /** F104: the loser is one that nothing refers to. */
+  private merge(spoke: 'alpha' | 'beta'): void {
+    const { remotes, model, note } = this.ports;
+    const place = followedEntities.person.keys[spoke];
+    const winner = this.someone(spoke, 'person');
+    const loser = this.someone(spoke, 'person', (key) => removable(key));
+    if (place === undefined || winner === null || loser === null || winner.id === loser.id) return;
+    const [kept, gone] = [winner, loser].map((row) => keyOf(row.fields[remotePath(place.path)]) ?? '');
+    model.merge(kept ?? '', gone ?? '', spoke);
+    remotes[spoke].merge(place.object, { winner: winner.id, loser: loser.id });
+    note(`${spoke}: a person merges ${gone} ${loser.id} into ${kept} ${winner.id}`);
+  }
+
+  /** One more on a counter, as its page shows it. */
+  private count(spoke: 'alpha' | 'beta'): void {
+    const { remotes, model, note, random } = this.ports;
+    const place = followedEntities.person.keys[spoke];
+    const row = this.someone(spoke, 'person');
+    if (place === undefined || row === null) return;
+    const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
+    const by = 1 + Math.floor(random.next() * 9);
+    model.count(key, by);
+    const path = counterPaths[spoke];
+    remotes[spoke].edit(place.object, row.id, { [path]: Number(row.fields[remotePath(path)] ?? 0) + by });
+    note(`${spoke}: a person counts ${by} on ${key}`);
   }
 
   /** Several edits in one transaction: one stamp, visible later (F94, F96). */
@@ -136,7 +200,10 @@ export class People {
     const { remotes, random } = this.ports;
     remotes[spoke].together(
       () => {
-        for (let i = 0; i < 3; i += 1) this.edit(spoke, 'person');
+        for (let i = 0; i < 3; i += 1) {
+          this.ports.did();
+          this.edit(spoke, 'person');
+        }
       },
       spoke === 'beta' ? Math.floor(random.next() * 2_000) : 0,
     );
@@ -149,8 +216,9 @@ export class People {
     field: FollowedField,
     over: readonly number[],
   ): RemoteValue {
-    const { model, at } = this.ports;
+    const { model, at, plan, random } = this.ports;
     const token = model.nextToken();
+    const cleared = plan.clears && over.length > 0 && field.shape !== 'list' && random.next() < 0.1;
     model.record({
       token,
       entity,
@@ -159,7 +227,9 @@ export class People {
       site: spoke,
       over: field.shape === 'list' ? [] : over,
       ...at(),
+      cleared,
     });
+    if (cleared) return field.shape === 'text' && random.next() < 0.5 ? '' : null;
     return remoteValue(field.shape, token, over);
   }
 

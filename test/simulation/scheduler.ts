@@ -7,6 +7,8 @@ import type { Random } from '../../src/base/random.js';
 /** Who waits: one life of the engine, or the world around it. What a dead owner waits for never comes. */
 export class Owner {
   dead = false;
+  /** Stopped in its tracks (SIGSTOP): it holds what it holds, and does nothing until it wakes. */
+  frozen = false;
   constructor(readonly name: string) {}
 }
 
@@ -28,9 +30,11 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-interface Blocked {
+/** Started, and not told to its waiter yet. */
+interface Running {
   readonly event: Waiting;
-  readonly done: Promise<() => void>;
+  readonly done: Promise<unknown>;
+  deliver: (() => void) | null;
 }
 
 export interface IoOptions {
@@ -42,20 +46,22 @@ export interface IoOptions {
 
 export interface SchedulerPorts {
   readonly random: Random;
-  /** Is this backend waiting for a lock? Asked outside of the simulated world. */
-  readonly isBlocked: (pid: number) => Promise<boolean>;
+  /** Of these backends, those that wait for a lock, with whom they wait for. Asked outside of the simulated world. */
+  readonly blockers: (pids: readonly number[]) => Promise<ReadonlyMap<number, readonly number[]>>;
+  /** Ends this backend's statement as Postgres ends one that closes a circle. */
+  readonly refuse: (pid: number) => Promise<void>;
 }
 
 const actorOf = new AsyncLocalStorage<string>();
-const pause = (ms: number): Promise<'slow'> => new Promise((resolve) => setTimeout(() => resolve('slow'), ms));
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const immediate = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export class Scheduler {
   readonly trace: string[] = [];
   /** Events fired so far. */
   fired = 0;
   private waiting: Waiting[] = [];
-  private blocked: Blocked[] = [];
+  private deferred: (() => Promise<void>)[] = [];
+  private blocked: Running[] = [];
   private sleepers: Sleeper[] = [];
   private elapsedMs = 0;
   private counter = 0;
@@ -91,6 +97,19 @@ export class Scheduler {
     });
   }
 
+  /** Real work that is no event: done when everything else of this turn has been said, whether it takes long or not. */
+  defer<T>(owner: Owner, body: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.deferred.push(() =>
+        owner.dead
+          ? Promise.resolve()
+          : body().then(resolve, (error: unknown) => {
+              reject(error as Error);
+            }),
+      );
+    });
+  }
+
   /** A clock that stops with its owner. `stepMs` moves its wall, not its watch. */
   clockOf(owner: Owner, offset: { ms: number } = { ms: 0 }): Clock {
     return {
@@ -118,7 +137,7 @@ export class Scheduler {
 
   /** Events that could fire now. */
   get ready(): number {
-    return this.waiting.length;
+    return this.waiting.filter(canFire).length;
   }
 
   get idle(): boolean {
@@ -138,13 +157,12 @@ export class Scheduler {
     this.fired += 1;
     this.elapsedMs += Math.floor(this.ports.random.next() * 3);
     this.note(`${event.owner.name}/${event.actor} ${event.label}`);
-    const done = event.start();
-    const deliver = await this.settled(done, event.pid);
-    if (deliver === null) {
+    const running = startOf(event);
+    if (!(await this.settled([running])) && !(await this.isRefused(running))) {
       this.note(`  waits for a lock`);
-      this.blocked.push({ event, done });
-    } else if (!event.owner.dead && !drop) deliver();
-    await turn();
+      this.blocked.push(running);
+    } else if (!event.owner.dead && !drop) running.deliver?.();
+    await this.turn();
     if (event.frees && this.blocked.length > 0) await this.unblock();
   }
 
@@ -153,7 +171,7 @@ export class Scheduler {
     this.sleepers = this.sleepers.filter((each) => !each.owner.dead);
     const endMs = this.elapsedMs + ms;
     const due = this.sleepers
-      .filter((each) => each.dueMs <= endMs)
+      .filter((each) => each.dueMs <= endMs && !each.owner.frozen)
       .sort((a, b) => a.dueMs - b.dueMs || a.order - b.order);
     const [first] = due;
     this.elapsedMs = Math.max(this.elapsedMs, first === undefined ? endMs : first.dueMs);
@@ -162,17 +180,17 @@ export class Scheduler {
       this.sleepers = this.sleepers.filter((one) => one !== each);
       each.wake();
     }
-    await turn();
+    await this.turn();
   }
 
   /** Jumps: everyone who slept until then or less wakes once. */
   async leap(ms: number): Promise<void> {
     this.elapsedMs += ms;
     await this.pass(0);
-    const due = this.sleepers.filter((each) => !each.owner.dead && each.dueMs <= this.elapsedMs);
+    const due = this.sleepers.filter((each) => !each.owner.dead && !each.owner.frozen && each.dueMs <= this.elapsedMs);
     for (const each of due.sort((a, b) => a.dueMs - b.dueMs || a.order - b.order)) each.wake();
     this.sleepers = this.sleepers.filter((each) => !due.includes(each));
-    await turn();
+    await this.turn();
   }
 
   /** The owner is no more. Returns the labels and starters of what it was about to do: a request may be on its way already. */
@@ -184,16 +202,26 @@ export class Scheduler {
     return lost.map(({ label, start }) => ({ label, start }));
   }
 
-  /** After backends were ended or locks given back from outside. */
+  /** After locks were given back or backends ended: who can go on does, in the order in which they began to wait. */
   async unblock(): Promise<void> {
-    for (const entry of [...this.blocked]) {
-      const deliver = await this.settled(entry.done, entry.event.pid);
-      if (deliver === null) continue;
-      this.blocked = this.blocked.filter((each) => each !== entry);
-      this.note(`${entry.event.owner.name}/${entry.event.actor} goes on: ${entry.event.label}`);
-      if (!entry.event.owner.dead) deliver();
-      await turn();
-      if (entry.event.frees) return this.unblock();
+    while (this.blocked.length > 0) {
+      await this.settled(this.blocked);
+      const free = this.blocked.filter((one) => one.deliver !== null);
+      if (free.length === 0) return;
+      this.blocked = this.blocked.filter((one) => one.deliver === null);
+      for (const { event, deliver } of free) {
+        this.note(`${event.owner.name}/${event.actor} goes on: ${event.label}`);
+        if (!event.owner.dead) deliver?.();
+        await this.turn();
+      }
+    }
+  }
+
+  private async turn(): Promise<void> {
+    await immediate();
+    for (let next = this.deferred.shift(); next !== undefined; next = this.deferred.shift()) {
+      await next();
+      await immediate();
     }
   }
 
@@ -212,29 +240,87 @@ export class Scheduler {
       }
       return weight;
     };
-    const total = this.waiting.reduce((sum, event) => sum + weightOf(event), 0);
+    const open = this.waiting.filter(canFire);
+    const total = open.reduce((sum, event) => sum + weightOf(event), 0);
     let left = this.ports.random.next() * total;
-    for (const event of this.waiting) {
+    for (const event of open) {
       left -= weightOf(event);
       if (left <= 0) return event;
     }
-    return this.waiting.at(-1) ?? null;
+    return open.at(-1) ?? null;
   }
 
-  /** Null: it waits for a lock that another one holds. Decided by Postgres, never by time alone. */
-  private async settled(
-    done: Promise<() => void>,
-    pid: (() => number | null) | undefined,
-  ): Promise<(() => void) | null> {
-    let sightings = 0;
+  /** True when all of these are over. False when one of them waits for somebody who is not running now: Postgres says so, not a clock. */
+  private async settled(some: readonly Running[]): Promise<boolean> {
     for (;;) {
-      const first = await Promise.race([done, pause(pid === undefined ? 1_000 : 8)]);
-      if (first !== 'slow') return first;
-      const backend = pid?.() ?? null;
-      if (backend === null) continue;
-      // Longer than deadlock_timeout: whoever closes a circle has been told so by then.
-      sightings = (await this.ports.isBlocked(backend)) ? sightings + 1 : 0;
-      if (sightings >= 3) return null;
+      const open = some.filter((one) => one.deliver === null);
+      if (open.length === 0) return true;
+      await Promise.race([Promise.all(open.map(({ done }) => done)), ...open.map(({ done }) => withinMs(done, 8))]);
+      const left = some.filter((one) => one.deliver === null);
+      if (left.length === 0) return true;
+      if (left.length === open.length && (await this.allWait(left))) return false;
     }
   }
+
+  /**
+   * Behind somebody who waits already: of two who wait for one row, Postgres lets either go first. So the second is refused, as if it
+   * had closed a circle.
+   */
+  private async isRefused(running: Running): Promise<boolean> {
+    const pid = running.event.pid?.() ?? 0;
+    const waiting = new Set(this.blocked.filter((one) => one.deliver === null).map(({ event }) => event.pid?.() ?? -1));
+    const behind = (await this.ports.blockers([pid])).get(pid) ?? [];
+    if (!behind.some((one) => waiting.has(one))) return false;
+    this.note(`  waits behind another, and is refused`);
+    await this.ports.refuse(pid);
+    return this.settled([running]);
+  }
+
+  /**
+   * Each waits, directly or through others that wait, for a backend that runs nothing. Those in a circle do not: the youngest of them is
+   * refused. Postgres itself would refuse whoever its timers find first.
+   */
+  private async allWait(some: readonly Running[]): Promise<boolean> {
+    const running = [...this.blocked, ...some].filter(({ deliver }) => deliver === null);
+    const pids = running.map(({ event }) => event.pid?.() ?? null);
+    const known = new Set(pids.filter((pid) => pid !== null));
+    const blockers = await this.ports.blockers([...known]);
+    const stuck = new Set<number>();
+    for (let before = -1; before !== stuck.size;) {
+      before = stuck.size;
+      for (const [pid, by] of blockers) if (by.some((one) => !known.has(one) || stuck.has(one))) stuck.add(pid);
+    }
+    const circle = new Set([...blockers.keys()].filter((pid) => !stuck.has(pid)));
+    for (let before = -1; before !== circle.size;) {
+      before = circle.size;
+      for (const pid of circle) if (!(blockers.get(pid) ?? []).some((one) => circle.has(one))) circle.delete(pid);
+    }
+    const youngest = running
+      .filter(({ event }) => circle.has(event.pid?.() ?? -1))
+      .sort((a, b) => b.event.id - a.event.id)[0];
+    if (youngest !== undefined) await this.ports.refuse(youngest.event.pid?.() ?? 0);
+    return some.every(({ event, deliver }) => deliver === null && stuck.has(event.pid?.() ?? -1));
+  }
+}
+
+/** What a stopped process had sent off arrives all the same. */
+const canFire = ({ owner, label }: Waiting): boolean => !owner.frozen || label.startsWith('call');
+
+function startOf(event: Waiting): Running {
+  const running: Running = {
+    event,
+    deliver: null,
+    done: event.start().then((deliver) => (running.deliver = deliver)),
+  };
+  return running;
+}
+
+function withinMs(done: Promise<unknown>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void done.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -8,7 +8,7 @@ const operations = 60;
 const timeoutMs = 300_000;
 
 describe('the whole engine, order decided by a seed', () => {
-  test.each([10, 13, 14, 17])(
+  test.each([3, 5, 6])(
     'seed %i keeps every law and comes to rest',
     async (seed) => {
       const result = await simulate({ seed, operations, cluster: inject('postgresUrl') });

@@ -1,5 +1,5 @@
 // Owns the replication source of a simulated run: the same bytes, the engine's own decoder, but peeked by SQL, so that reading is
-// one event. Acknowledging is remembered at once and told to the server at the next read: a crash may fall between.
+// one event. Acknowledging is another: a crash may fall between.
 import { seeded, type Random } from '../../src/base/random.js';
 import type { Clock } from '../../src/base/clock.js';
 import type { ReplicationSource, SourceBatch, SourceMessage } from '../../src/model/change.js';
@@ -26,12 +26,12 @@ export class PeekedSource implements ReplicationSource {
   private read_: Lsn = zeroLsn;
   private ready: SourceMessage[] = [];
   private reads = 0;
+  private telling = false;
 
   constructor(private readonly options: PeekedSourceOptions) {}
 
   async read(): Promise<SourceBatch> {
     const { pool, clock, random, slot, publication, pollMs } = this.options;
-    await this.tellServer();
     if (this.ready.length === 0) {
       await clock.sleep(1 + Math.floor(random.next() * pollMs));
       // Asked before looking: whatever is committed up to here is either in the answer or none of ours.
@@ -53,17 +53,32 @@ export class PeekedSource implements ReplicationSource {
   acknowledge(position: Lsn): void {
     if (position < this.acknowledged) this.options.violated(`acknowledgement moved back to ${formatLsn(position)}`);
     this.wanted = position;
+    // At once, as a status message goes: it may overtake whatever the engine does next.
+    if (!this.telling) void this.tell();
   }
 
   close(): Promise<void> {
     return Promise.resolve();
   }
 
+  private async tell(): Promise<void> {
+    this.telling = true;
+    try {
+      while (this.wanted !== null) await this.tellServer();
+    } catch {
+      // A status message that was lost: the next one says more.
+    } finally {
+      this.telling = false;
+    }
+  }
+
   /** Acknowledged ≤ journaled: looked at where the server hears of it. */
   private async tellServer(): Promise<void> {
     if (this.wanted === null) return;
     const { pool, slot, violated } = this.options;
-    const text = formatLsn(this.wanted);
+    const { wanted } = this;
+    this.wanted = null;
+    const text = formatLsn(wanted);
     const { rows } = await pool.query({
       name: 'ack',
       text: `select (select bool_or(durable_lsn >= $2::pg_lsn) from truespoke.position where slot = $1)::text as durable,
@@ -72,8 +87,7 @@ export class PeekedSource implements ReplicationSource {
       values: [slot, text],
     });
     if (rows[0]?.['durable'] !== 'true') violated(`acknowledged ${text}, which is not durable`);
-    this.acknowledged = this.wanted;
-    this.wanted = null;
+    this.acknowledged = wanted;
     this.reads += 1;
     // Else every peek decodes from the last checkpoint on.
     if (this.reads % 8 === 0) await pool.query(`select pg_log_standby_snapshot()`);

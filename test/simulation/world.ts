@@ -14,19 +14,21 @@ fields:
   score: { type: integer, policy: max }
   low: { type: decimal, scale: 2, policy: min }
   labels: { type: list, policy: union }
+  visits: { type: integer, policy: delta }
+  origin: text
   boss: { ref: person }
 spokes:
   alpha:
     object: Contact
-    fields: { key: Key, name: Name, note: Note, mood: Mood, remark: Remark, score: Score, low: Low, labels: Labels, boss: Boss }
+    fields: { key: Key, name: Name, note: Note, mood: Mood, remark: Remark, score: Score, low: Low, labels: Labels, visits: Visits, origin: Origin, boss: Boss }
     delete: propagate
   beta:
     object: Client
-    fields: { key: code, name: label, note: memo, mood: mood, remark: remark, score: points, low: floor, labels: tags, boss: chief }
+    fields: { key: code, name: label, note: memo, mood: mood, remark: remark, score: points, low: floor, labels: tags, visits: visits, origin: { remote: source, direction: in }, boss: chief }
     delete: propagate
   gamma:
     object: Party
-    fields: { key: k, name: n, note: t, mood: m, score: s, low: l }
+    fields: { key: k, name: n, note: t, mood: m, score: s, low: l, origin: { remote: o, direction: out } }
     delete: propagate
 `;
 
@@ -73,11 +75,10 @@ export type SpokeId = (typeof spokeNames)[number];
 export const hubEntities = ['person', 'parcel', 'line'] as const;
 export type EntityId = (typeof hubEntities)[number];
 
-export const loadWorld = (): Mapping =>
-  parseMapping(
-    [person, parcel, line].map((text, i) => ({ file: `world-${i}.yaml`, text })),
-    { spokes: [...spokeNames] },
-  ).mapping;
+export const mapping: Mapping = parseMapping(
+  [person, parcel, line].map((text, i) => ({ file: `world-${i}.yaml`, text })),
+  { spokes: [...spokeNames] },
+).mapping;
 
 const number = { type: 'number' as const };
 
@@ -99,6 +100,8 @@ const alpha: MemoryConfigInput = {
         Score: number,
         Low: number,
         Labels: { type: 'list', normalise: ['sortTags'] },
+        Visits: number,
+        Origin: {},
         Boss: { type: 'id', references: 'Contact' },
       },
     },
@@ -136,6 +139,8 @@ const beta: MemoryConfigInput = {
         points: number,
         floor: { ...number, normalise: ['round:1'] },
         tags: { type: 'list' },
+        visits: number,
+        source: {},
         chief: { type: 'id', references: 'Client' },
       },
     },
@@ -182,6 +187,7 @@ const gamma: MemoryConfigInput = {
         m: {},
         s: number,
         l: { ...number, normalise: ['round:0'] },
+        o: {},
       },
     },
     Box: { idPrefix: 'b', recycleBin: false, hubKey: false, fields: { k: {}, s: {} } },
@@ -192,11 +198,22 @@ export const spokeConfigs: Readonly<Record<SpokeId, MemoryConfigInput>> = { alph
 
 export type Shape = 'text' | 'integer' | 'decimal' | 'list';
 
+/** Where the counter `visits` of a person stands. */
+export const counterPaths = { alpha: 'Visits', beta: 'visits' } as const;
+
+/** Which of an entity's fields somebody at `site` writes. */
+export const writable = (entity: EntityId, site: 'hub' | SpokeId): readonly FollowedField[] =>
+  followedEntities[entity].fields.filter(
+    (one) => (one.only === undefined || one.only === site) && (site === 'hub' || one.paths[site] !== undefined),
+  );
+
 /** Fields whose values the model follows, with their shape and where each spoke shows them. */
 export interface FollowedField {
   readonly field: string;
   readonly shape: Shape;
   readonly paths: Partial<Record<SpokeId, string>>;
+  /** Only people there write it: elsewhere it is read only, by the mapping's direction. */
+  readonly only?: SpokeId;
 }
 
 export interface FollowedEntity {
@@ -231,6 +248,7 @@ export const followedEntities: Readonly<Record<EntityId, FollowedEntity>> = {
       followed('score', 'integer', 'Score', 'points', 's'),
       followed('low', 'decimal', 'Low', 'floor', 'l'),
       followed('labels', 'list', 'Labels', 'tags'),
+      { ...followed('origin', 'text', 'Origin', 'source', 'o'), only: 'beta' },
     ],
   },
   parcel: {

@@ -86,7 +86,10 @@ export async function startTestCluster(settings: Readonly<Record<string, string>
   const dir = path.join(home, 'data');
   await run('cp', ['-R', template, dir], account === undefined ? {} : { uid: account.uid, gid: account.gid });
   const cluster: Cluster = { binaries, account, dir, clock: systemClock };
-  const { pid, port } = await startOnFreePort(cluster, path.join(home, 'log'), settings);
+  const { pid, port } = await startOnFreePort(cluster, path.join(home, 'log'), {
+    unix_socket_directories: home,
+    ...settings,
+  });
   return {
     url: `postgres://postgres@127.0.0.1:${port}`,
     dir,

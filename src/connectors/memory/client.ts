@@ -73,6 +73,7 @@ export function memoryClient(remote: MemoryRemote, deps: ConnectorDeps): MemoryC
             waitMs,
           );
         }
+        if (fault === 'unauthorised') throw refusedCredential(spoke, verb);
         if (fault !== null)
           throw new Retriable({
             spoke,
@@ -90,6 +91,7 @@ export function memoryClient(remote: MemoryRemote, deps: ConnectorDeps): MemoryC
           limiter.backOff(waitMs, 'the remote is throttling');
           return body('throttled', waitMs);
         }
+        if (fault === 'unauthorised') throw refusedCredential(spoke, verb);
         if (fault === 'refused')
           throw new Retriable({
             spoke,
@@ -104,6 +106,14 @@ export function memoryClient(remote: MemoryRemote, deps: ConnectorDeps): MemoryC
     toStamp: (text) => (mode === 'clock' ? Date.parse(text) : Number(text)),
   };
 }
+
+const refusedCredential = (spoke: ConnectorDeps['spoke'], verb: string): SpokePaused =>
+  new SpokePaused({
+    spoke,
+    code: 'unauthorised',
+    message: `${verb}: the remote refuses our credential`,
+    hint: 'give it a new one, then `truespoke resume`',
+  });
 
 function toVersion(mode: MemoryRemote['config']['versions'], stamp: number): Version {
   if (mode === 'none') return version('');

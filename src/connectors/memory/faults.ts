@@ -13,10 +13,17 @@ export const faultKinds = [
   'lockSome', // F72: some records answer "row locked"
   'reordered', // F70: results come back in another order
   'fewer', // F70: some results are missing, their effect is there
+  'unauthorised', // F77: the credential is refused, without effect
+  'emptyListing', // F106: an inventory of nothing that calls itself complete
+  'cutListing', // an inventory that ends in the middle
 ] as const;
 export type Fault = (typeof faultKinds)[number];
 
 const writeOnly: ReadonlySet<Fault> = new Set(['lateApplied', 'rejectSome', 'lockSome', 'reordered', 'fewer']);
+const listingOnly: ReadonlySet<Fault> = new Set(['emptyListing', 'cutListing']);
+type Call = 'read' | 'write' | 'listing';
+const suits = (fault: Fault, on: Call): boolean =>
+  on === 'listing' ? listingOnly.has(fault) : !listingOnly.has(fault) && (on === 'write' || !writeOnly.has(fault));
 
 export interface FaultSettings {
   /** Chance per call, 0 to 1. */
@@ -46,13 +53,15 @@ export class Faults implements FaultSettings {
   hintDouble = 0;
   hintGap = 0;
   latencyMs = 0;
-  private readonly script: { readonly fault: Fault; readonly on: 'read' | 'write' }[] = [];
+  /** How many calls suffered so far. */
+  struck = 0;
+  private readonly script: { readonly fault: Fault; readonly on: Call }[] = [];
 
   constructor(private readonly random: Random) {}
 
   /** The next `times` calls of that kind suffer this, in the order given, before any drawn fault. */
-  next(fault: Fault, on: 'read' | 'write' = 'write', times = 1): void {
-    assert(on === 'write' || !writeOnly.has(fault), `${fault} cannot happen to a read`);
+  next(fault: Fault, on: Call = 'write', times = 1): void {
+    assert(suits(fault, on), `${fault} cannot happen to a ${on}`);
     for (let count = 0; count < times; count++) this.script.push({ fault, on });
   }
 
@@ -64,12 +73,21 @@ export class Faults implements FaultSettings {
     this.hintDrop = this.hintDouble = this.hintGap = 0;
   }
 
-  draw(on: 'read' | 'write'): Fault | null {
+  draw(on: Call): Fault | null {
+    const fault = this.scripted(on) ?? this.drawn(on);
+    if (fault !== null) this.struck += 1;
+    return fault;
+  }
+
+  private scripted(on: Call): Fault | null {
     const index = this.script.findIndex((entry) => entry.on === on);
-    if (index >= 0) return this.script.splice(index, 1)[0]?.fault ?? null;
+    return index < 0 ? null : (this.script.splice(index, 1)[0]?.fault ?? null);
+  }
+
+  private drawn(on: Call): Fault | null {
     for (const fault of faultKinds) {
       const rate = this.rates[fault] ?? 0;
-      if (rate > 0 && (on === 'write' || !writeOnly.has(fault)) && this.random.next() < rate) return fault;
+      if (rate > 0 && suits(fault, on) && this.random.next() < rate) return fault;
     }
     return null;
   }

@@ -108,19 +108,20 @@ async function* inventory(
   for (;;) {
     const page = await client.read('inventory', options, () => {
       mustKnow(client, object);
+      const fault = remote.faults.draw('listing');
+      if (fault === 'emptyListing') return { rows: [], more: false, cut: false };
       const rest = [...remote.view(object, remote.faults.indexLagMs).rows()].filter(
         (row) => !row.deleted && row.id > after,
       );
-      return {
-        rows: smallest(rest, remote.config.pageRows * 10, byId),
-        more: rest.length > remote.config.pageRows * 10,
-      };
+      const cut = fault === 'cutListing';
+      const rows = smallest(rest, cut ? Math.floor(rest.length / 2) : remote.config.pageRows * 10, byId);
+      return { rows, more: rest.length > rows.length, cut };
     });
     after = page.rows.at(-1)?.id ?? after;
     yield {
       entries: page.rows.map((row) => ({ externalId: externalId(row.id), version: client.toVersion(row.stamp) })),
       last: !page.more,
     };
-    if (!page.more) return;
+    if (!page.more || page.cut) return;
   }
 }

@@ -206,6 +206,11 @@ export class MemoryRemote {
     return { ok: true, remaining: Math.floor(this.tokens) };
   }
 
+  /** Word that the remote never meant: forged, delayed, repeated. */
+  tell(event: StreamEvent): void {
+    for (const listener of [...this.listeners]) listener(event);
+  }
+
   subscribe(listener: (event: StreamEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

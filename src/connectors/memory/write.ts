@@ -69,8 +69,7 @@ function perform(
       const touched = faults.some(writes.length);
       return all(apply).filter(({ reference }) => touched[reference] !== true);
     }
-    case 'refused':
-    case null:
+    default:
       return all(apply);
   }
 }

@@ -1,44 +1,98 @@
-// Owns the long run: many seeds one after the other, one line each, everything about those that fail.
+// Owns the long run: many seeds one after the other, one line each, everything about those that fail, and the smallest run found to
+// fail like them.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inject } from 'vitest';
-import { report } from '../report.js';
-import { simulate } from '../simulate.js';
+import { caseOf, readCase, type SimulationCase } from '../case.js';
+import { report, reportShrunk } from '../report.js';
+import { shrink } from '../shrink.js';
+import { simulate, type SimulationResult } from '../simulate.js';
 
 export interface LongRun {
   readonly seeds: number;
   readonly failed: readonly string[];
 }
 
+type Ask = Pick<SimulationCase, 'seed' | 'operations'> & Partial<Pick<SimulationCase, 'plan'>>;
+
+/** Fewer faults than this prove too little (short runs have no time for them). */
+const faultsMin = 5;
+const operationsMin = 100;
+
+const folder = path.join(tmpdir(), 'truespoke-simulation');
+const setting = (name: string, otherwise: number): number => Number(process.env[`SIM_${name}`] ?? otherwise);
+
 export async function runSeeds(share: number): Promise<LongRun> {
-  const [seeds, from, operations, workers] = ['SEEDS', 'FROM', 'OPERATIONS', 'WORKERS'].map((name) =>
-    Number(process.env[`SIM_${name}`]),
-  );
-  const twice = process.env['SIM_TWICE'] === '1';
-  const cluster = inject('postgresUrl');
-  const folder = path.join(tmpdir(), 'truespoke-simulation');
   await mkdir(folder, { recursive: true });
   const failed: string[] = [];
-  let done = 0;
-  for (let seed = (from ?? 1) + share; seed < (from ?? 1) + (seeds ?? 0); seed += workers ?? 1) {
-    const started = performance.now();
-    const result = await simulate({ seed, operations: operations ?? 300, cluster });
-    const again = twice ? await simulate({ seed, operations: operations ?? 300, cluster }) : result;
-    done += 1;
-    const problems =
-      again.hash === result.hash
-        ? result.violations
-        : [...result.violations, `not the same trace twice: ${result.hash}, ${again.hash}`];
-    const ms = Math.round(performance.now() - started);
-    const { events, lives, edits, faults, hash } = result;
-    process.stdout.write(
-      `seed ${seed}: ${ms} ms, ${events} events, ${edits} edits, ${lives} lives, ${faults} faults, ${hash}${problems.length > 0 ? ' FAILED' : ''}\n`,
-    );
-    if (problems.length === 0) continue;
-    const file = path.join(folder, `seed-${seed}.txt`);
-    await writeFile(file, report(result, operations ?? 300) + `\n\n${result.trace.join('\n')}\n`);
-    failed.push(`seed ${seed}: ${problems.slice(0, 3).join(' | ')} (trace: ${file})`);
+  const asked = await asks(share);
+  for (const ask of asked) {
+    const problem = await runOne(ask);
+    if (problem !== null) failed.push(problem);
   }
-  return { seeds: done, failed };
+  return { seeds: asked.length, failed };
+}
+
+/** `--replay` names a file of a case, or a seed; else every n-th seed is this worker's. */
+async function asks(share: number): Promise<readonly Ask[]> {
+  const operations = setting('OPERATIONS', 300);
+  const replay = process.env['SIM_REPLAY'] ?? '';
+  if (replay !== '')
+    return share > 0 ? [] : [/^\d+$/.test(replay) ? { seed: Number(replay), operations } : await readCase(replay)];
+  const [from, seeds, workers] = [setting('FROM', 1), setting('SEEDS', 100), setting('WORKERS', 1)];
+  const mine: Ask[] = [];
+  for (let seed = from + share; seed < from + seeds; seed += workers) mine.push({ seed, operations });
+  return mine;
+}
+
+async function runOne(ask: Ask): Promise<string | null> {
+  const { seed, operations } = ask;
+  const started = performance.now();
+  const result = await run(ask);
+  const problems = [...result.violations];
+  if (process.env['SIM_TWICE'] === '1') {
+    const again = await run(ask);
+    if (again.hash !== result.hash) {
+      problems.push(firstDifference(result.trace, again.trace));
+      await writeFile(path.join(folder, `seed-${seed}-again.txt`), again.trace.join('\n'));
+    }
+  }
+  if (problems.length === 0 && operations >= operationsMin && result.faults < faultsMin)
+    problems.push(`only ${result.faults} faults`);
+  const { events, lives, edits, faults, hash } = result;
+  const ms = Math.round(performance.now() - started);
+  process.stdout.write(
+    `seed ${seed}: ${ms} ms, ${events} events, ${edits} edits, ${lives} lives, ${faults} faults, ${hash}${problems.length > 0 ? ' FAILED' : ''}\n`,
+  );
+  if (problems.length === 0) return null;
+  const file = path.join(folder, `seed-${seed}.txt`);
+  const text = report({ ...result, violations: problems }, operations);
+  process.stdout.write(`${text.slice(0, 3_000)}\n`);
+  await writeFile(file, `${text}\n\n${result.trace.join('\n')}\n`);
+  if (result.violations.length > 0) await small(result, operations);
+  return `seed ${seed}: ${problems.slice(0, 3).join(' | ')} (trace: ${file})`;
+}
+
+async function small(result: SimulationResult, operations: number): Promise<void> {
+  const endsAt = performance.now() + setting('SHRINK', 120) * 1_000;
+  const attempt = async (smaller: SimulationCase): Promise<SimulationCase | null> => {
+    const tried = await run(smaller);
+    return tried.violations.length > 0 ? caseOf(tried, smaller.operations) : null;
+  };
+  const { smallest } = await shrink(caseOf(result, operations), attempt, () => performance.now() < endsAt);
+  const file = path.join(folder, `seed-${result.seed}.json`);
+  await writeFile(file, `${JSON.stringify(smallest, null, 2)}\n`);
+  process.stdout.write(`${reportShrunk(smallest, file)}\n`);
+}
+
+const run = ({ seed, operations, plan }: Ask): Promise<SimulationResult> =>
+  simulate({ seed, operations, cluster: inject('postgresUrl'), ...(plan === undefined ? {} : { plan }) });
+
+/** Where two runs of one seed part. */
+function firstDifference(one: readonly string[], other: readonly string[]): string {
+  const index = one.findIndex((line, i) => line !== other[i]);
+  if (index < 0) return `not the same run twice: same events, another final state`;
+  const [a, b] = [one, other].map((trace) => trace.slice(Math.max(0, index - 2), index + 2).join(' / '));
+  return `not the same trace twice, from line ${index}: ${a} BUT ${b}`;
 }

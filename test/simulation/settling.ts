@@ -1,0 +1,138 @@
+// Owns the second half of a run: everything is well again; all must come to rest before a virtual deadline, and then nobody writes.
+import { replayBatch } from '../../src/engine/replay.js';
+import type { Random } from '../../src/base/random.js';
+import { remotePath } from '../../src/model/ids.js';
+import { transaction } from '../../src/store/pool.js';
+import { driftSince, lastRun } from './rest.js';
+import type { Simulation } from './simulation.js';
+import { followedEntities, mapping, spokeNames } from './world.js';
+
+/** The longest wait that is ours to choose: back-off, second look at an absence, pause between polls. */
+const waitMs = 6_000;
+const deadlineMs = 4 * 3_600_000;
+const roundsMax = 30;
+
+export class Settling {
+  constructor(private readonly run: Simulation) {}
+
+  /** Runs until nothing is on its way; fails when that takes too long in virtual time. */
+  async converge(when: string): Promise<void> {
+    const { run } = this;
+    const endMs = run.scheduler.nowMs + deadlineMs;
+    for (let round = 1; ; round += 1) {
+      await this.settleDown(endMs);
+      const [before, last] = [await this.state(), await lastRun(run.monitor)];
+      await this.sweepAll();
+      if (round === 1 && when === 'after healing')
+        for (const found of await driftSince(run.monitor, last)) run.fail(found);
+      await this.quiesce(2 * waitMs, waitMs);
+      if (run.broken || (before === (await this.state()) && (await this.busy()) === '')) return;
+      if (run.scheduler.nowMs > endMs || round >= roundsMax) {
+        run.fail(`no rest ${when}: ${await this.busy()}`);
+        return;
+      }
+    }
+  }
+
+  /** What a person would do once everything is well: try again what was set aside. */
+  async replay(): Promise<void> {
+    const { run } = this;
+    const deps = { clock: run.clock, mapping };
+    const { replayed } = await transaction(run.monitor, (tx) => replayBatch(tx, deps, {}));
+    if (replayed.length > 0) await this.converge('after the replay of what was parked');
+  }
+
+  /** Values change and no feed tells: the reconciler finds it, and the hub's value goes out again. */
+  async damage(random: Random): Promise<void> {
+    const { run } = this;
+    const { keys, fields } = followedEntities.person;
+    for (const name of spokeNames) {
+      const [object, path] = [keys[name]?.object ?? '', fields.find((one) => one.field === 'name')?.paths[name] ?? ''];
+      for (const row of run.remotes[name].list(object)) {
+        if (row.fields[remotePath(path)] === null || random.next() > 0.3) continue;
+        run.remotes[name].damage(object, row.id, { [path]: null });
+        run.scheduler.note(`${name}: ${row.id} is damaged`);
+      }
+    }
+    await this.converge('after damage');
+    if (!run.broken) for (const one of await run.oracle.atRest()) run.fail(`after damage: ${one}`);
+  }
+
+  /** Nothing may be written while nobody does anything. */
+  async idle(polls: number): Promise<void> {
+    const { run } = this;
+    const [effects, rows] = [this.effects(), await this.journalRows()];
+    const before = run.polls;
+    while (run.polls < before + polls && !run.broken) await this.quiesce(run.plan.pollMs, run.plan.pollMs);
+    if (effects !== this.effects())
+      run.fail(`writes at the spokes while nobody did anything: ${effects} became ${this.effects()}`);
+    if (rows !== (await this.journalRows())) run.fail('the hub changed while nobody did anything');
+  }
+
+  /** Until nothing is due, or only what nothing but time can bring. */
+  private async settleDown(endMs: number): Promise<void> {
+    const { run } = this;
+    await this.quiesce(waitMs, waitMs / 2);
+    for (let leapMs = waitMs / 2; !run.broken && run.scheduler.nowMs < endMs; leapMs = Math.min(2 * leapMs, 600_000)) {
+      if ((await this.busy()) === '') return;
+      await this.quiesce(leapMs, leapMs);
+    }
+  }
+
+  private async sweepAll(): Promise<void> {
+    const { run } = this;
+    for (const name of spokeNames) {
+      const { life } = run;
+      if (life !== null) await this.finish(run.scheduler.as('sweep', () => life.sweep(name)));
+    }
+  }
+
+  private effects(): string {
+    return spokeNames.map((name) => this.run.remotes[name].ledger.length).join('/');
+  }
+
+  private async journalRows(): Promise<string> {
+    const { rows } = await this.run.monitor.query(`select count(*)::text as n from truespoke.journal`);
+    return rows[0]?.['n'] ?? '';
+  }
+
+  private async state(): Promise<string> {
+    return `${this.effects()} ${await this.journalRows()}`;
+  }
+
+  private async busy(): Promise<string> {
+    const { rows } = await this.run.monitor.query(
+      `select 'delivery ' || spoke || ' ' || entity || ' ' || hub_id || ' ' || state || ' ' || coalesce(reason, '') || ' ' || coalesce(waits_for, '') as what
+         from truespoke.delivery where state <> 'held'
+       union all select 'hint ' || spoke || ' ' || object || ' ' || external_id from truespoke.inbox where done_at is null
+       order by 1 limit 5`,
+    );
+    return rows.map((row) => row['what']).join('; ');
+  }
+
+  /** Lets `ms` of virtual time pass, event by event, in leaps. */
+  private async quiesce(ms: number, leapMs: number): Promise<void> {
+    const { run } = this;
+    const endMs = run.scheduler.nowMs + ms;
+    for (;;) {
+      while (run.scheduler.ready > 0) {
+        await run.scheduler.fire();
+        run.oracle.checkLedgers();
+        if (run.broken) return;
+      }
+      if (run.scheduler.nowMs >= endMs) return;
+      await run.scheduler.leap(leapMs);
+    }
+  }
+
+  private async finish(work: Promise<void>): Promise<void> {
+    const { run } = this;
+    let done = false;
+    void work.finally(() => (done = true));
+    for (let i = 0; !done && i < 20_000; i += 1) {
+      if (run.scheduler.ready > 0) await run.scheduler.fire();
+      else await run.scheduler.leap(200);
+      if (run.broken) return;
+    }
+  }
+}
