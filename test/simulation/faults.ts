@@ -51,6 +51,9 @@ export interface FaultPlan {
   readonly spokes: Readonly<Record<SpokeId, Partial<FaultSettings>>>;
 }
 
+/** The latest that an effect follows its request. */
+export const lateMsMax = 20_000;
+
 const writeFaults: readonly Fault[] = [
   'throttled',
   'refused',
@@ -70,7 +73,8 @@ export function drawFaults(random: Random): FaultPlan {
     Partial<FaultSettings>
   >;
   return {
-    actRate: 0.04 + random.next() * 0.12,
+    // From a leisurely day to one on which everybody writes at once.
+    actRate: 0.06 * 7 ** random.next(),
     faultRate: chance(0.9) ? 0.002 + random.next() * 0.008 : 0,
     passMs: 50 + Math.floor(random.next() * 600),
     pollMs: 500 + Math.floor(random.next() * 1_500),
@@ -113,7 +117,7 @@ function drawSpoke(name: SpokeId, random: Random): Partial<FaultSettings> {
   return {
     rates,
     retryAfterMs: 200 + Math.floor(random.next() * 2_000),
-    lateMs: Math.floor(random.next() * 20_000),
+    lateMs: Math.floor(random.next() * lateMsMax),
     indexLagMs: chance(0.3) ? Math.floor(random.next() * 3_000) : 0,
     // A coarse stamp cannot tell a stale read of the same second from a new edit.
     staleReadMs: chance(0.3) && name !== 'gamma' ? Math.floor(random.next() * 3_000) : 0,

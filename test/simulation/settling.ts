@@ -3,6 +3,7 @@ import { replayBatch } from '../../src/engine/replay.js';
 import type { Random } from '../../src/base/random.js';
 import { remotePath } from '../../src/model/ids.js';
 import { transaction } from '../../src/store/pool.js';
+import { lateMsMax } from './faults.js';
 import { driftSince, lastRun } from './rest.js';
 import type { Simulation } from './simulation.js';
 import { followedEntities, mapping, spokeNames } from './world.js';
@@ -19,13 +20,16 @@ export class Settling {
   async converge(when: string): Promise<void> {
     const { run } = this;
     const endMs = run.scheduler.nowMs + deadlineMs;
+    // What was sent before may still arrive.
+    await run.scheduler.leap(lateMsMax);
+    for (const name of spokeNames) run.remotes[name].settle();
     for (let round = 1; ; round += 1) {
       await this.settleDown(endMs);
       const [before, last] = [await this.state(), await lastRun(run.monitor)];
       await this.sweepAll();
       if (round === 1 && when === 'after healing')
         for (const found of await driftSince(run.monitor, last)) run.fail(found);
-      await this.quiesce(2 * waitMs, waitMs);
+      await this.quiesce(waitMs, waitMs);
       if (run.broken || (before === (await this.state()) && (await this.busy()) === '')) return;
       if (run.scheduler.nowMs > endMs || round >= roundsMax) {
         run.fail(`no rest ${when}: ${await this.busy()}`);
@@ -72,7 +76,7 @@ export class Settling {
   /** Until nothing is due, or only what nothing but time can bring. */
   private async settleDown(endMs: number): Promise<void> {
     const { run } = this;
-    await this.quiesce(waitMs, waitMs / 2);
+    await this.quiesce(waitMs, waitMs);
     for (let leapMs = waitMs / 2; !run.broken && run.scheduler.nowMs < endMs; leapMs = Math.min(2 * leapMs, 600_000)) {
       if ((await this.busy()) === '') return;
       await this.quiesce(leapMs, leapMs);

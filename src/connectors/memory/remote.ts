@@ -190,7 +190,14 @@ export class MemoryRemote {
 
   /** The effect happens when `afterMs` have passed, whoever looks then. */
   applyLater(change: Change, afterMs: number): void {
-    this.late.push({ dueMs: this.ports.clock.monotonic() + afterMs, effect: () => void this.apply(change, 'self') });
+    const effect = (): void => {
+      // F65: a create that was repeated meanwhile is absorbed by its key.
+      const { idempotentCreate } = this.config.capabilities;
+      const repeated = change.op === 'create' && change.hubKey !== null && idempotentCreate;
+      if (repeated && this.store.table(change.object).withHubKey(change.hubKey) !== undefined) return;
+      this.apply(change, 'self');
+    };
+    this.late.push({ dueMs: this.ports.clock.monotonic() + afterMs, effect });
   }
 
   /** Takes one call from the budget; otherwise how long until there is one, in ms. */
