@@ -1,15 +1,22 @@
 // `npm run simulate:engine -- --seeds 1000 [--from 1] [--operations 300] [--twice] [--workers 2]`: the long run of the seeded simulation.
-// Replay of one seed: --from SEED --seeds 1; its whole trace is written to the path that the report names.
+// `npm run simulate:engine -- --bugs [--only name,…] [--seeds 200] [--operations 60]`: each planted bug must be caught. One of them under the
+// ordinary run: --bug NAME --from SEED --seeds 1.
+// Replay of one seed, or of the case that a failing one was shrunk to: --replay SEED|FILE. The report names where its whole trace is.
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '100' },
+    seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
-    operations: { type: 'string', default: '300' },
+    operations: { type: 'string' },
     workers: { type: 'string', default: '2' },
     twice: { type: 'boolean', default: false },
+    replay: { type: 'string', default: '' },
+    shrink: { type: 'string', default: '120' },
+    bugs: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
+    bug: { type: 'string', default: '' },
   },
 });
 const child = spawn(
@@ -19,11 +26,16 @@ const child = spawn(
     stdio: 'inherit',
     env: {
       ...process.env,
-      SIM_SEEDS: values.seeds,
+      SIM_RUN: values.bugs ? 'campaign' : 'seeds',
+      SIM_ONLY: values.only,
+      SIM_BUG: values.bug,
+      SIM_SEEDS: values.seeds ?? (values.bugs ? '200' : '100'),
       SIM_FROM: values.from,
-      SIM_OPERATIONS: values.operations,
+      SIM_OPERATIONS: values.operations ?? (values.bugs ? '60' : '300'),
       SIM_WORKERS: values.workers,
       SIM_TWICE: values.twice ? '1' : '',
+      SIM_REPLAY: values.replay,
+      SIM_SHRINK: values.shrink,
     },
   },
 );
