@@ -34,8 +34,7 @@ async function buildTemplate(url: string): Promise<void> {
     const tables: HubTable[] = [];
     for (const entity of mapping.entities.values()) tables.push(await openHubTable(pool, entity));
     await transaction(pool, (tx) => ensureFullIdentity(tx, tables));
-    // Long values are kept outside of the row, as everywhere, only sooner (F49).
-    await pool.query(`alter table hub.person set (toast_tuple_target = 128)`);
+    // Long values are kept outside of the row instead of compressed (F49).
     for (const column of ['name', 'note', 'mood'])
       await pool.query(`alter table hub.person alter column ${column} set storage external`);
     for (const name of spokeNames) await registerSpoke(pool, spokeName(name), 'memory');

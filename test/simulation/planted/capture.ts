@@ -84,6 +84,7 @@ export const captureBugs: readonly PlantedBug[] = [
       },
       { file: reader, find: `function targets(\n`, replace: `function targets(\n  origin: string,\n` },
     ],
+    plan: { forges: true },
     why: 'a marker that anyone can write hides an edit from the spoke that it names',
   },
   {
