@@ -43,7 +43,7 @@ export async function takeDatabase(cluster: string, template: TestTemplate): Pro
   const { port } = new URL(cluster);
   // Half the time of a statement is TCP.
   const url = socket === '' ? db.url : `postgres://postgres@${encodeURIComponent(socket)}:${port}/${db.name}`;
-  const monitor = openPool({ url, applicationName: 'monitor', max: 2 });
+  const monitor = openPool({ url, applicationName: 'monitor', max: 2, lockTimeoutMs: 0 });
   return {
     db,
     name: db.name,

@@ -119,12 +119,16 @@ export class Scheduler {
         if (signal?.aborted === true || ms <= 0) return Promise.resolve();
         return new Promise((resolve) => {
           this.counter += 1;
-          const sleeper = { owner, dueMs: this.elapsedMs + ms, order: this.counter, wake: resolve };
-          this.sleepers.push(sleeper);
+          const wake = (): void => {
+            signal?.removeEventListener('abort', end);
+            resolve();
+          };
+          const sleeper: Sleeper = { owner, dueMs: this.elapsedMs + ms, order: this.counter, wake };
           const end = (): void => {
             this.sleepers = this.sleepers.filter((each) => each !== sleeper);
             resolve();
           };
+          this.sleepers.push(sleeper);
           signal?.addEventListener('abort', end, { once: true });
         });
       },

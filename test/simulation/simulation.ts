@@ -51,6 +51,9 @@ export interface SimulationResult {
 /** More events for an operation than this is a loop that never ends. */
 const eventsMaxPerOperation = 600;
 
+/** Transactions of applications at once. */
+const applicationsMax = 8;
+
 export class Simulation {
   readonly scheduler: Scheduler;
   readonly plan: FaultPlan;
@@ -76,6 +79,7 @@ export class Simulation {
   private readonly settling: Settling;
   private tables: ReadonlyMap<EntityName, HubTable> = new Map();
   private acting = 0;
+  private applicationsSoFar = 0;
   private left = 0;
   private stalled: { readonly life: Life; readonly untilMs: number } | null = null;
   private dead: Owner[] = [];
@@ -338,9 +342,10 @@ export class Simulation {
   }
 
   private act(): void {
-    if (this.random.next() < 0.55) {
+    if (this.random.next() < 0.55 && this.acting < applicationsMax) {
       this.acting += 1;
-      const name = `app${this.acting}`;
+      this.applicationsSoFar += 1;
+      const name = `app${this.applicationsSoFar}`;
       void this.scheduler
         .as(name, () => this.application.act())
         .finally(() => {

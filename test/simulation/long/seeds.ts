@@ -3,11 +3,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { inject } from 'vitest';
 import { caseOf, readCase, type SimulationCase } from '../case.js';
 import { report, reportShrunk } from '../report.js';
 import { shrink } from '../shrink.js';
 import { simulate, type SimulationResult } from '../simulate.js';
+import { startTestCluster } from '../../support/global-setup.js';
 
 export interface LongRun {
   readonly seeds: number;
@@ -27,9 +27,16 @@ export async function runSeeds(share: number): Promise<LongRun> {
   await mkdir(folder, { recursive: true });
   const failed: string[] = [];
   const asked = await asks(share);
-  for (const ask of asked) {
-    const problem = await runOne(ask);
-    if (problem !== null) failed.push(problem);
+  if (asked.length === 0) return { seeds: 0, failed };
+  // Its own cluster: reading the WAL means reading everybody's.
+  const cluster = await startTestCluster();
+  try {
+    for (const ask of asked) {
+      const problem = await runOne(ask, cluster.url);
+      if (problem !== null) failed.push(problem);
+    }
+  } finally {
+    await cluster.stop();
   }
   return { seeds: asked.length, failed };
 }
@@ -46,13 +53,13 @@ async function asks(share: number): Promise<readonly Ask[]> {
   return mine;
 }
 
-async function runOne(ask: Ask): Promise<string | null> {
+async function runOne(ask: Ask, cluster: string): Promise<string | null> {
   const { seed, operations } = ask;
   const started = performance.now();
-  const result = await run(ask);
+  const result = await run(ask, cluster);
   const problems = [...result.violations];
   if (process.env['SIM_TWICE'] === '1') {
-    const again = await run(ask);
+    const again = await run(ask, cluster);
     if (again.hash !== result.hash) {
       problems.push(firstDifference(result.trace, again.trace));
       await writeFile(path.join(folder, `seed-${seed}-again.txt`), again.trace.join('\n'));
@@ -70,14 +77,14 @@ async function runOne(ask: Ask): Promise<string | null> {
   const text = report({ ...result, violations: problems }, operations);
   process.stdout.write(`${text.slice(0, 3_000)}\n`);
   await writeFile(file, `${text}\n\n${result.trace.join('\n')}\n`);
-  if (result.violations.length > 0) await small(result, operations);
+  if (result.violations.length > 0) await small(result, operations, cluster);
   return `seed ${seed}: ${problems.slice(0, 3).join(' | ')} (trace: ${file})`;
 }
 
-async function small(result: SimulationResult, operations: number): Promise<void> {
+async function small(result: SimulationResult, operations: number, cluster: string): Promise<void> {
   const endsAt = performance.now() + setting('SHRINK', 120) * 1_000;
   const attempt = async (smaller: SimulationCase): Promise<SimulationCase | null> => {
-    const tried = await run(smaller);
+    const tried = await run(smaller, cluster);
     return tried.violations.length > 0 ? caseOf(tried, smaller.operations) : null;
   };
   const { smallest } = await shrink(caseOf(result, operations), attempt, () => performance.now() < endsAt);
@@ -86,8 +93,8 @@ async function small(result: SimulationResult, operations: number): Promise<void
   process.stdout.write(`${reportShrunk(smallest, file)}\n`);
 }
 
-const run = ({ seed, operations, plan }: Ask): Promise<SimulationResult> =>
-  simulate({ seed, operations, cluster: inject('postgresUrl'), ...(plan === undefined ? {} : { plan }) });
+const run = ({ seed, operations, plan }: Ask, cluster: string): Promise<SimulationResult> =>
+  simulate({ seed, operations, cluster, ...(plan === undefined ? {} : { plan }) });
 
 /** Where two runs of one seed part. */
 function firstDifference(one: readonly string[], other: readonly string[]): string {
