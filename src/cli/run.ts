@@ -35,7 +35,10 @@ export async function execute(options: RunOptions, io: Io): Promise<ExitCode> {
 }
 
 /** `check` refuses such a mapping. A running hub goes on with it: what really goes round is set aside as an open conflict. */
-async function warnOfUnsettled({ mappings }: Project, { log }: OpenEngine): Promise<void> {
+export async function warnOfUnsettled(
+  { mappings }: Pick<Project, 'mappings'>,
+  { log }: Pick<OpenEngine, 'log'>,
+): Promise<void> {
   const { findUnsettled } = await import('../mapping/settling.js');
   for (const { file, line, column, message, hint } of findUnsettled(mappings.mapping, mappings.place))
     log.warn({ place: `${file ?? ''}:${line ?? 0}:${column ?? 0}`, next: hint }, message);

@@ -3,6 +3,8 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { createLog } from '../../src/base/log.js';
+import { warnOfUnsettled } from '../../src/cli/run.js';
 import { parseMapping } from '../../src/mapping/load.js';
 import { root } from '../support/source-tree.js';
 import { truespoke, withFolder } from './support.js';
@@ -76,6 +78,17 @@ describe('check', () => {
       );
       expect(err).toMatch(/\n +give 'label' the same lens in salesforce and shopify, or let it go one way/);
     }));
+
+  test('a start with such a mapping warns, with the place and the next step', async () => {
+    const lens = (via: string): string => `{ object: A, fields: { label: { remote: F, via: ${via} } } }`;
+    const text = `entity: thing\nfields: { label: text }\nspokes:\n  a: ${lens('uppercase')}\n  b: ${lens('lowercase')}\n`;
+    const lines: string[] = [];
+    const log = createLog({ level: 'warn', destination: { write: (line: string) => void lines.push(line) } });
+    await warnOfUnsettled({ mappings: parseMapping([{ file: 'thing.yaml', text }]) }, { log });
+    expect(lines).toEqual([
+      expect.stringMatching(/thing\.yaml:5:\d+.*give 'label' the same lens.*never settles between a and b/),
+    ]);
+  });
 
   test('without a configuration the next step is named', () =>
     withFolder(async (cwd) => {
