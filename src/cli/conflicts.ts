@@ -12,6 +12,9 @@ import { renderTable, type Paint } from './render.js';
 
 export interface ConflictOptions extends Common {
   readonly spoke?: string;
+  readonly entity?: string;
+  readonly record?: string;
+  readonly policy?: string;
   readonly open?: boolean;
   readonly limit: number;
 }
@@ -26,7 +29,8 @@ export async function execute(options: ConflictOptions, io: Io): Promise<ExitCod
   return withMigratedHub<ExitCode>(config, io, 'conflicts', async (hub) => {
     await refuseUnknownSpoke(config, hub, options.spoke);
     const { pool } = hub;
-    const filter = { spoke: options.spoke, openOnly: options.open === true, limit: options.limit };
+    const { spoke, entity, record, policy, limit } = options;
+    const filter = { spoke, entity, record, policy, openOnly: options.open === true, limit };
     const conflicts = await listConflicts(pool, filter);
     print(io, options, { conflicts }, (paint, width) => listText(conflicts, paint, width));
     return 0;
@@ -137,6 +141,9 @@ export function register(program: Command, frame: Frame): void {
     .command('conflicts')
     .description('fields that were changed on both sides, newest first, with both values')
     .option('--spoke <name>', 'with one spoke only')
+    .option('--entity <name>', 'of one entity only')
+    .option('--record <id>', 'of one record of the hub only')
+    .option('--policy <name>', 'decided by one policy only: latest, review, ping_pong, delete …')
     .option('--open', 'only those that wait for a person')
     .option('--limit <count>', 'at most so many', wholeNumber, 50)
     .addHelpText(

@@ -28,8 +28,8 @@ export interface MergeInput {
 
 export interface MergeConflict {
   readonly field: FieldName;
-  /** `delete`: one side deleted what the other edited. */
-  readonly policy: Policy['kind'] | 'ping_pong' | 'delete';
+  /** `delete`: one side deleted what the other edited; `direction`: the field comes from the spoke only. */
+  readonly policy: Policy['kind'] | 'ping_pong' | 'delete' | 'direction';
   readonly winner: 'hub' | 'spoke' | 'both' | 'open';
   readonly base: HubValue;
   readonly hub: HubValue;
@@ -90,12 +90,26 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   if (input.hub === null) return taken;
   const hub = input.hub[field.name] ?? null;
   if (sameHub(field.type, hub, observed.hub)) return { base: { hub, remote: observed.remote } };
-  if (direction === 'in') return taken;
+  // Such a field is the spoke's: what someone wrote into the hub meanwhile loses, and is kept.
+  if (direction === 'in')
+    return isEdited(field, hub, base) ? { ...taken, conflict: overridden(field, hub, observed, base) } : taken;
   if (base === undefined) {
     if (hub === null) return taken;
     if (observed.hub === null) return { push: true, blank: observed.remote };
   } else if (sameHub(field.type, hub, base.hub)) return taken;
   return decide(input, field, hub, observed, base);
+}
+
+const isEdited = (field: HubField, hub: HubValue, base: BasePair | undefined): boolean =>
+  base === undefined ? hub !== null : !sameHub(field.type, hub, base.hub);
+
+function overridden(
+  field: HubField,
+  hub: HubValue,
+  { hub: spoke, remote }: ObservedField,
+  base: BasePair | undefined,
+): MergeConflict {
+  return { field: field.name, policy: 'direction', winner: 'spoke', base: base?.hub ?? null, hub, spoke, remote };
 }
 
 function decide(

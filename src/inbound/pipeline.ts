@@ -121,7 +121,7 @@ async function acceptPage(deps: InboundRun, page: Page): Promise<Tally> {
   // A page without records still moves its cursor.
   if (batches.length === 0) {
     const [mapping] = mappings;
-    if (mapping === undefined) await transaction(deps.pool, async (tx) => page.commit?.(tx));
+    if (mapping === undefined) await transaction(deps.pool, (tx) => takeNothing(page, tx));
     else batches.push({ mapping, records: [] });
   }
   for (const [i, { mapping, records }] of batches.entries()) {
@@ -132,6 +132,12 @@ async function acceptPage(deps: InboundRun, page: Page): Promise<Tally> {
     addTally(total, await acceptBatch(deps, page, mapping, records, hooks));
   }
   return total;
+}
+
+/** Nothing comes in from there; what pointed to it is done all the same. */
+async function takeNothing(page: Page, tx: Tx): Promise<void> {
+  await page.before?.(tx);
+  await page.commit?.(tx);
 }
 
 interface Hooks {

@@ -2,6 +2,7 @@
 // inbound door; only what may be sent comes back.
 import type { ExternalId, HubId } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
+import type { Claimed } from '../store/deliveries.js';
 import { linksByExternal } from '../store/links.js';
 import { decidedNew } from '../store/reviews.js';
 import { readOf, type Batch, type Sendable } from './batch.js';
@@ -40,6 +41,11 @@ export async function withoutTwins(
     const [only] = free;
     if (only !== undefined && all.length === 1 && !belongsTo.has(only.externalId)) {
       belongsTo.set(only.externalId, delivery.hubId);
+      if (batch.mapping.direction === 'out') {
+        // Nothing comes in from there: it is linked as it is, and gets all that the hub holds.
+        settlements.push(linkedTo(delivery, only));
+        continue;
+      }
       records.push(only);
       settlements.push(afterLooking(batch, delivery, 'linked_to_existing'));
     } else {
@@ -56,6 +62,11 @@ export async function withoutTwins(
   }
   const taken = new Set(found.map(({ delivery }) => delivery.hubId));
   return sendable.filter(({ delivery }) => !taken.has(delivery.hubId));
+}
+
+function linkedTo(delivery: Claimed, { externalId, version }: RemoteRecord): Settlement {
+  const link = { hubId: delivery.hubId, externalId, state: 'live', base: {}, version, settledAtMs: null } as const;
+  return { delivery, kind: 'applied', link, children: [], fresh: true, again: true, recheck: false };
 }
 
 /**

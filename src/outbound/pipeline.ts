@@ -48,8 +48,8 @@ export async function deliver(
     nowMs,
     leaseMs: deps.limits.leaseMs,
   });
-  deps.crashpoint('delivery_claimed');
   if (claimed.length === 0) return idle;
+  deps.crashpoint('delivery_claimed');
   deps.onClaimed?.();
   const mapping = must(
     mappings.find(({ entity }) => entity === next.entity),
@@ -123,6 +123,8 @@ async function deliverClaimed(batch: Batch, claimed: readonly Claimed[]): Promis
 }
 
 function isConditional(batch: Batch, planned: readonly Planned[]): boolean {
+  // Nothing comes in from there, so nothing would ever take account of what changed there: there is nothing to lose.
+  if (batch.mapping.direction === 'out') return false;
   const updates = planned.filter(({ difference }) => difference.kind === 'update').length;
   return batch.open.spoke.capabilities.conditionalWrite && updates <= batch.deps.limits.conditionalRecords;
 }

@@ -16,16 +16,31 @@ export interface ListedConflict {
   readonly state: 'decided' | 'open' | 'resolved';
 }
 
-export async function listConflicts(
-  db: Queryable,
-  filter: { readonly spoke?: string | undefined; readonly openOnly: boolean; readonly limit: number },
-): Promise<readonly ListedConflict[]> {
+export interface ConflictFilter {
+  readonly spoke?: string | undefined;
+  readonly entity?: string | undefined;
+  /** Hub id. */
+  readonly record?: string | undefined;
+  readonly policy?: string | undefined;
+  readonly openOnly: boolean;
+  readonly limit: number;
+}
+
+export async function listConflicts(db: Queryable, filter: ConflictFilter): Promise<readonly ListedConflict[]> {
   const { rows } = await db.query(
     `select id, at, spoke, entity, hub_id, field, base, hub_value, spoke_value, policy, winner, state
        from truespoke.conflict
       where ($1::text is null or spoke = $1) and (not $2::boolean or state = 'open')
+        and ($4::text is null or entity = $4) and ($5::text is null or hub_id = $5) and ($6::text is null or policy = $6)
       order by id desc limit $3`,
-    [filter.spoke ?? null, filter.openOnly, filter.limit],
+    [
+      filter.spoke ?? null,
+      filter.openOnly,
+      filter.limit,
+      filter.entity ?? null,
+      filter.record ?? null,
+      filter.policy ?? null,
+    ],
   );
   return rows.map((row) => ({
     id: row['id'] ?? '',
