@@ -161,10 +161,13 @@ async function once<T>(pool: Pool, work: (tx: Tx) => Promise<T>, options: Transa
     if (command !== 'COMMIT') throw new Error(rolledBack);
     return value;
   } catch (error) {
-    // The first error is the one to report; a connection that cannot roll back is thrown away.
-    await client.query('ROLLBACK').catch((rollback: unknown) => {
-      broken = rollback instanceof Error ? rollback : new Error(String(rollback));
-    });
+    // The first error is the one to report; a connection that cannot roll back is thrown away. One that is lost is not even asked: in a
+    // black hole the answer would take as long again as the statement (F30).
+    if (error instanceof Error && isConnectionLoss(error)) broken = error;
+    else
+      await client.query('ROLLBACK').catch((rollback: unknown) => {
+        broken = rollback instanceof Error ? rollback : new Error(String(rollback));
+      });
     throw error;
   } finally {
     client.release(broken);

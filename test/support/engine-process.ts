@@ -107,7 +107,7 @@ export async function openProcessRig(options: ProcessRigOptions = {}): Promise<P
     testDatabase(options.cluster === undefined ? {} : { cluster: options.cluster }),
     startSalesforce(options.salesforceOptions ?? {}),
     startShopify({
-      webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000],
+      webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000, 4_000, 4_000, 4_000, 4_000],
       webhookFailuresMax: 100,
       ...options.shopifyOptions,
     }),

@@ -101,12 +101,9 @@ for (const [point, times] of [
   }
 }
 
-/** Resolves once the process sleeps. */
-async function asleep(pid: number): Promise<void> {
-  await world.rig.until(async () => {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'state=', '-p', String(pid)]);
-    return stdout.trim().startsWith('T');
-  });
+async function isAsleep(pid: number): Promise<boolean> {
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'state=', '-p', String(pid)]);
+  return stdout.trim().startsWith('T');
 }
 
 for (const point of ['delivery_claimed', 'delivery_answered']) {
@@ -116,11 +113,12 @@ for (const point of ['delivery_claimed', 'delivery_answered']) {
         world = await World.open({}, [spoke]);
         await world.mark();
         const sleeper = await world.rig.start(`${point}/${spoke}:${hit}:stop`);
-        for (let n = 1; n <= hit; n += 1) {
+        const sleeps = (): Promise<boolean> => isAsleep(sleeper.child.pid ?? 0);
+        for (let n = 1; n <= 10 && !(await sleeps()); n += 1) {
           await world.commit();
-          if (n < hit) await world.rig.until(() => world.agrees());
+          await world.rig.until(async () => (await sleeps()) || (await world.agrees()));
         }
-        await asleep(sleeper.child.pid ?? 0);
+        expect(await sleeps()).toBe(true);
         const row = drill('F24', point, spoke, hit);
         context.task.meta.drill = row;
         const from = performance.now();

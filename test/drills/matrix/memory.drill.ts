@@ -26,7 +26,7 @@ for (const point of ['state_storing', 'state_stored']) {
     test(`F18 ${point} salesforce ${hit}`, async (context) => {
       world = await World.open(bulk, ['salesforce']);
       await world.mark();
-      await world.dies(`${point}/salesforce:${hit}`, () => world.commitMany(220));
+      await world.dies(`${point}/salesforce:${hit}`, () => world.commitMany(600));
       const before = calls('POST /jobs/ingest');
       await world.recovers(context, drill('F18', point, 'salesforce', hit));
       // Nothing was started: the rows go again, in one more piece of bulk work at most.
@@ -38,11 +38,11 @@ for (const point of ['state_storing', 'state_stored']) {
 for (const hit of hits) {
   test(`F19 results_unread salesforce ${hit}`, async (context) => {
     world = await World.open(bulk, ['salesforce']);
-    for (let round = 1; round < hit; round += 1) await world.lives(() => world.commitMany(220));
+    for (let round = 1; round < hit; round += 1) await world.lives(() => world.commitMany(600));
     await world.mark();
     world.rig.salesforce.faults.put({ id: 'hang', route: 'GET .*Results', kind: 'hang' });
     const engine = await world.rig.start();
-    await world.commitMany(220);
+    await world.commitMany(600);
     await world.rig.until(() => world.rig.salesforce.faults.list().some(({ struck }) => struck > 0));
     await world.rig.kill(engine);
     world.rig.salesforce.faults.clear();

@@ -1,0 +1,8 @@
+// A slice of the ambiguous outcomes; `npm run drills -- --only F64` loses ten thousand.
+import { expect, test } from 'vitest';
+import { loseAnswers } from './lost-answers.js';
+
+test('F64 a hundred lost answers to creates, updates and deletes: no effect twice, none only claimed, at a strong and a weak spoke', async () => {
+  const { lost } = await loseAnswers(100, 25);
+  expect(Math.min(lost.applied, lost.unapplied)).toBeGreaterThan(20);
+}, 120_000);
