@@ -1,42 +1,34 @@
 // `npm run simulate:engine -- --bugs`: each planted bug must be caught, by a law that the same seed keeps without the bug.
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { createServer } from 'vite';
 import { expect, inject, test } from 'vitest';
 import { simulate } from '../simulate.js';
 import { allBugs } from './all.js';
 import type { PlantedBug } from './bug.js';
 import { optionsOf, type Hunt } from './hunt.js';
+import { plantedBug } from './plugin.js';
 
 const seeds = Number(process.env['SIM_SEEDS']);
 const operations = Number(process.env['SIM_OPERATIONS']);
 const only = (process.env['SIM_ONLY'] ?? '').split(',').filter((name) => name !== '');
-const huntMsMax = 3_600_000;
 
 test('every planted bug is caught', async () => {
   const bugs = only.length === 0 ? allBugs : allBugs.filter(({ name }) => only.includes(name));
-  const folder = await mkdtemp(path.join(tmpdir(), 'truespoke-bugs-'));
   const escaped: string[] = [];
   say(`${'bug'.padEnd(52)}${'law'.padEnd(18)}${'seed'.padStart(5)}${'seeds'.padStart(6)}${'s'.padStart(8)}  violation`);
-  try {
-    for (const bug of bugs) {
-      const found = await catchBug(bug, path.join(folder, `${bug.name}.json`));
-      say(row(bug, found));
-      if (found.caught === null) escaped.push(bug.name);
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  for (const bug of bugs) {
+    const found = await catchBug(bug);
+    say(row(bug, found));
+    if (found.caught === null) escaped.push(bug.name);
   }
   say(`${bugs.length - escaped.length} of ${bugs.length} planted bugs caught`);
   expect(escaped).toEqual([]);
 });
 
 /** Hunts on where a seed fails without the bug as well. */
-async function catchBug(bug: PlantedBug, file: string): Promise<Hunt> {
+async function catchBug(bug: PlantedBug): Promise<Hunt> {
   let total: Hunt = { bug: bug.name, caught: null, seeds: 0, seconds: 0, operations, broken: [] };
   for (let from = 1; ;) {
-    const one = await huntApart(bug, from, seeds - from + 1, file);
+    const one = await huntApart(bug, from);
     total = { ...one, seeds: total.seeds + one.seeds, seconds: total.seconds + one.seconds };
     if (one.caught === null) return total;
     const { seed } = one.caught;
@@ -61,43 +53,21 @@ function clean(bug: PlantedBug, seed: number, count: number): Promise<readonly s
   return run;
 }
 
-async function huntApart(bug: PlantedBug, from: number, count: number, file: string): Promise<Hunt> {
-  await rm(file, { force: true });
-  const vitest = [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    '--config',
-    'test/simulation/vitest.config.ts',
-    '--reporter',
-    'dot',
-  ];
-  const env = {
-    ...process.env,
-    SIM_RUN: 'hunt',
-    SIM_BUG: bug.name,
-    SIM_FROM: String(from),
-    SIM_SEEDS: String(count),
-    SIM_OPERATIONS: String(operations),
-    SIM_RESULT: file,
-  };
-  const child = spawn(process.execPath, vitest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (text: Buffer) => (output = (output + String(text)).slice(-4_000)));
-  const timer = setTimeout(() => child.kill('SIGTERM'), huntMsMax);
-  await new Promise((resolve) => child.on('exit', resolve));
-  clearTimeout(timer);
+/** An engine of its own, with the bug in it, loaded beside the clean one: a process for each would cost more than the hunt. */
+async function huntApart(bug: PlantedBug, from: number): Promise<Hunt> {
+  const server = await createServer({
+    configFile: false,
+    appType: 'custom',
+    logLevel: 'error',
+    optimizeDeps: { noDiscovery: true },
+    server: { middlewareMode: true, hmr: false, ws: false, watch: null },
+    plugins: [plantedBug(bug.name)],
+  });
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as Hunt;
-  } catch {
-    return {
-      bug: bug.name,
-      caught: null,
-      seeds: 0,
-      seconds: 0,
-      operations,
-      broken: [`the hunt itself failed: ${output}`],
-    };
+    const planted = (await server.ssrLoadModule('/test/simulation/planted/hunt.ts')) as typeof import('./hunt.js');
+    return await planted.hunt(bug, { cluster: inject('postgresUrl'), from, seeds: seeds - from + 1, operations });
+  } finally {
+    await server.close();
   }
 }
 

@@ -13,6 +13,7 @@ export const captureBugs: readonly PlantedBug[] = [
     find: `    if (this.spill === null) await this.writeReady(ready, endLsn);`,
     replace: `    this.deps.source.acknowledge(endLsn);
     if (this.spill === null) await this.writeReady(ready, endLsn);`,
+    plan: { crashes: true },
     why: 'a crash between the two loses what Postgres was told to forget',
   },
   {
@@ -43,6 +44,7 @@ export const captureBugs: readonly PlantedBug[] = [
       slot,
       epoch,
       durableLsn: endLsn,`,
+    plan: { crashes: true, crashpointRate: 0.02 },
     why: 'after a crash the rows are sent again and skipped: the position says they are durable',
   },
   {
@@ -60,6 +62,7 @@ export const captureBugs: readonly PlantedBug[] = [
     find: `    await markDirty(tx, [...gathered.dirty.values()]);`,
     replace: `    const late = [...gathered.dirty.values()];
     void this.deps.clock.sleep(50).then(() => transaction(this.deps.pool, (own) => markDirty(own, late)));`,
+    plan: { crashes: true, crashpointRate: 0.02 },
     why: 'a crash between the two leaves a journaled edit that nobody delivers',
   },
   {

@@ -27,13 +27,13 @@ export const lawsBroken = ({ violations }: Pick<SimulationResult, 'violations'>)
 
 export async function hunt(bug: PlantedBug, options: HuntOptions): Promise<Hunt> {
   const started = performance.now();
+  checkPlanted(bug);
   const operations = bug.operations ?? options.operations;
   const broken: string[] = [];
   let caught: Hunt['caught'] = null;
   let seeds = 0;
   for (let seed = options.from; caught === null && seed < options.from + options.seeds; seed += 1) {
     const result = await simulate({ seed, operations, cluster: options.cluster, ...optionsOf(bug) });
-    checkPlanted(bug);
     seeds += 1;
     const [violation] = lawsBroken(result);
     if (violation !== undefined) caught = { seed, violation };
@@ -50,8 +50,11 @@ export const optionsOf = (bug: PlantedBug): { readonly plan: Partial<FaultPlan> 
   plan: { ...brief, ...bug.plan },
 });
 
+/** The mark is taken away: another bug leaves its own. */
 function checkPlanted(bug: PlantedBug): void {
-  const marks = new Set((globalThis as Record<string, unknown>)[plantedMark] as string[] | undefined);
+  const left = globalThis as Record<string, unknown>;
+  const marks = new Set(left[plantedMark] as string[] | undefined);
+  left[plantedMark] = undefined;
   const missing = filesOf(bug).filter((file) => !marks.has(file));
   if (missing.length > 0)
     throw new Error(`planted bug ${bug.name}: the simulation does not load ${missing.join(', ')}`);

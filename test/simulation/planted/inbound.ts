@@ -46,6 +46,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `  if (link?.state === 'tombstone' && dated && !(record.version > link.version)) {`,
     replace: `  if (link?.state === 'tombstone') {`,
+    plan: { deletes: true },
     why: 'a record that came back stays deleted in the hub',
   },
   {
@@ -54,6 +55,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `  if (link.state === 'tombstone') return revive(context, stages, incoming, link, normalised);`,
     replace: `  if (link.state === 'tombstone') return { kind: 'unlinked', incoming, fields, later };`,
+    plan: { deletes: true },
     why: 'the record that came back is taken for another one',
   },
   {
@@ -64,6 +66,7 @@ export const inboundBugs: readonly PlantedBug[] = [
       order by l.external_id for update\`,`,
     replace: `      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[]) and l.state <> 'tombstone'
       order by l.external_id for update\`,`,
+    plan: { deletes: true },
     why: 'a read that lags behind a deletion makes the record anew',
   },
   {
@@ -76,6 +79,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     replace: `      state: 'tombstone',
       base: {},
       version: '' as never,`,
+    plan: { deletes: true },
     why: 'a read older than the deletion brings the record back',
   },
   {
@@ -101,6 +105,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     find: `    if (value === undefined) return null;
     values.push(value);`,
     replace: `    values.push(value ?? null);`,
+    plan: { hides: true },
     why: 'a field that our credential may not see for a while is emptied everywhere',
   },
   {
@@ -109,6 +114,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: normalise,
     find: `    if (value === undefined) return null;`,
     replace: `    if (value === undefined || value === null) return null;`,
+    plan: { clears: true },
     why: 'nobody can empty a field any more',
   },
   {
@@ -225,6 +231,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     also: [
       { file: pipeline, find: `      await hooks.commit?.(tx);\n      return tally;`, replace: `      return tally;` },
     ],
+    plan: { crashes: true, crashpointRate: 0.02 },
     why: 'a crash after the cursor and before its effects skips a page for good',
   },
   {
@@ -233,6 +240,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: 'src/store/hub.ts',
     find: '? `lower(t.${column.sql}) = lower(k.k${i})`',
     replace: '? `t.${column.sql} = k.k${i}`',
+    plan: { twins: true },
     why: 'a spoke that re-cases the key gets a second record of the same person',
   },
   {
@@ -241,6 +249,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: 'src/inbound/match.ts',
     find: `  if (only === undefined) return { kind: 'new' };`,
     replace: `  if (only === undefined || only.linkedTo === null) return { kind: 'new' };`,
+    plan: { twins: true },
     why: 'the same person made at two spokes becomes two',
   },
   {

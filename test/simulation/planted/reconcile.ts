@@ -28,6 +28,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
     file: sweep,
     find: `        into.dirty.push(this.dirty(link.hubId, verdict.shown));`,
     replace: ``,
+    plan: { damage: true },
     why: 'found, reported, never written again',
   },
   {
