@@ -4,7 +4,7 @@ import { expect, inject, test } from 'vitest';
 import { simulate } from '../simulate.js';
 import { allBugs } from './all.js';
 import type { PlantedBug } from './bug.js';
-import { optionsOf, type Hunt } from './hunt.js';
+import { optionsOf, type hunt, type Hunt } from './hunt.js';
 import { plantedBug } from './plugin.js';
 
 const seeds = Number(process.env['SIM_SEEDS']);
@@ -64,7 +64,7 @@ async function huntApart(bug: PlantedBug, from: number): Promise<Hunt> {
     plugins: [plantedBug(bug.name)],
   });
   try {
-    const planted = (await server.ssrLoadModule('/test/simulation/planted/hunt.ts')) as typeof import('./hunt.js');
+    const planted = (await server.ssrLoadModule('/test/simulation/planted/hunt.ts')) as { hunt: typeof hunt };
     return await planted.hunt(bug, { cluster: inject('postgresUrl'), from, seeds: seeds - from + 1, operations });
   } finally {
     await server.close();
