@@ -1,4 +1,5 @@
 // A slice of the ambiguous outcomes; `npm run drills -- --only F64` loses ten thousand.
+// Proves: Law 5
 import { expect, test } from 'vitest';
 import { loseAnswers } from './lost-answers.js';
 

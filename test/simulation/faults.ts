@@ -74,7 +74,7 @@ export function drawFaults(random: Random): FaultPlan {
   >;
   return {
     // From a leisurely day to one on which everybody writes at once.
-    actRate: 0.06 * 7 ** random.next(),
+    actRate: 0.05 * 5 ** random.next(),
     faultRate: chance(0.9) ? 0.002 + random.next() * 0.008 : 0,
     passMs: 50 + Math.floor(random.next() * 600),
     pollMs: 500 + Math.floor(random.next() * 1_500),

@@ -1,4 +1,5 @@
 // Owns the second half of a run: everything is well again; all must come to rest before a virtual deadline, and then nobody writes.
+import { publicationName } from '../../src/engine/engine.js';
 import { replayBatch } from '../../src/engine/replay.js';
 import type { Random } from '../../src/base/random.js';
 import { remotePath } from '../../src/model/ids.js';
@@ -109,7 +110,9 @@ export class Settling {
       `select 'delivery ' || spoke || ' ' || entity || ' ' || hub_id || ' ' || state || ' ' || coalesce(reason, '') || ' ' || coalesce(waits_for, '') as what
          from truespoke.delivery where state <> 'held'
        union all select 'hint ' || spoke || ' ' || object || ' ' || external_id from truespoke.inbox where done_at is null
+       union all select 'commits that were not read' from pg_logical_slot_peek_binary_changes($1, null, 1, 'proto_version', '1', 'publication_names', $2)
        order by 1 limit 5`,
+      [this.run.slot, publicationName],
     );
     return rows.map((row) => row['what']).join('; ');
   }

@@ -84,7 +84,7 @@ export class Simulation {
   private stalled: { readonly life: Life; readonly untilMs: number } | null = null;
   private dead: Owner[] = [];
   private ghosts: (() => Promise<unknown>)[] = [];
-  private readonly slot: string;
+  readonly slot: string;
 
   constructor(
     private readonly options: SimulationOptions,
