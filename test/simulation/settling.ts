@@ -2,7 +2,8 @@
 import { publicationName } from '../../src/engine/engine.js';
 import { replayBatch } from '../../src/engine/replay.js';
 import type { Random } from '../../src/base/random.js';
-import { remotePath } from '../../src/model/ids.js';
+import { remotePath, spokeName } from '../../src/model/ids.js';
+import { objectsOf } from '../../src/mapping/selection.js';
 import { transaction } from '../../src/store/pool.js';
 import { lateMsMax } from './faults.js';
 import { driftSince, lastRun } from './rest.js';
@@ -13,6 +14,7 @@ import { followedEntities, mapping, spokeNames } from './world.js';
 const waitMs = 6_000;
 const deadlineMs = 4 * 3_600_000;
 const roundsMax = 30;
+const polledObjects = spokeNames.reduce((sum, name) => sum + objectsOf(mapping, spokeName(name)).length, 0);
 
 export class Settling {
   constructor(private readonly run: Simulation) {}
@@ -77,9 +79,11 @@ export class Settling {
   /** Until nothing is due, or only what nothing but time can bring. */
   private async settleDown(endMs: number): Promise<void> {
     const { run } = this;
+    // A poll that failed before waits for its turn.
+    run.readUp.clear();
     await this.quiesce(waitMs, waitMs);
     for (let leapMs = waitMs / 2; !run.broken && run.scheduler.nowMs < endMs; leapMs = Math.min(2 * leapMs, 600_000)) {
-      if ((await this.busy()) === '') return;
+      if (run.readUp.size >= polledObjects && (await this.busy()) === '') return;
       await this.quiesce(leapMs, leapMs);
     }
   }

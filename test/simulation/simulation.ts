@@ -67,6 +67,8 @@ export class Simulation {
   /** Calls for changes so far. */
   polls = 0;
   healed = false;
+  /** Objects of which every change was read since somebody emptied this. */
+  readonly readUp = new Set<string>();
   private readonly random: Random;
   private readonly world = new Owner('world');
   private readonly model = new Model();
@@ -268,6 +270,7 @@ export class Simulation {
           note: (line) => this.scheduler.note(line),
           read: (ids) => this.oracle.read(name, ids, this.scheduler.fired),
           polled: () => (this.polls += 1),
+          readUp: (object) => this.readUp.add(`${name}/${object}`),
           looked: (values) => this.oracle.looked(name, values, this.scheduler.fired),
         }),
       onLog: (line) => this.scheduler.note(`log ${line}`),

@@ -11,11 +11,13 @@ export interface Ears {
   readonly read: (ids: readonly string[]) => void;
   /** Changes were asked for. */
   readonly polled: () => void;
+  /** All changes of this object were given. */
+  readonly readUp: (object: string) => void;
   /** Records were looked for by these values. */
   readonly looked: (values: readonly string[]) => void;
 }
 
-export function watched(name: SpokeId, spoke: Spoke, { wire, note, read, polled, looked }: Ears): Spoke {
+export function watched(name: SpokeId, spoke: Spoke, { wire, note, read, polled, readUp, looked }: Ears): Spoke {
   return {
     ...spoke,
     async write(writes, options) {
@@ -47,6 +49,7 @@ export function watched(name: SpokeId, spoke: Spoke, { wire, note, read, polled,
       polled();
       for await (const page of spoke.changes(object, fields, after, options)) {
         if (page.records.length > 0) note(`  ${name} changes ${JSON.stringify(page.records.map(brief))}`);
+        if (page.last) readUp(object);
         yield page;
       }
     },
