@@ -1,5 +1,5 @@
 // `npm run simulate:engine -- --seeds 1000 [--from 1] [--operations 300] [--twice] [--workers 2]`: the long run of the seeded simulation.
-// `npm run simulate:engine -- --bugs [--only name,…] [--seeds 200] [--operations 60]`: each planted bug must be caught. One of them under the
+// `npm run simulate:engine -- --bugs [--only name,…] [--seeds 200] [--operations 150]`: each planted bug must be caught. One of them under the
 // ordinary run: --bug NAME --from SEED --seeds 1.
 // Replay of one seed, or of the case that a failing one was shrunk to: --replay SEED|FILE. The report names where its whole trace is.
 import { spawn } from 'node:child_process';
@@ -31,7 +31,7 @@ const child = spawn(
       SIM_BUG: values.bug,
       SIM_SEEDS: values.seeds ?? (values.bugs ? '200' : '100'),
       SIM_FROM: values.from,
-      SIM_OPERATIONS: values.operations ?? (values.bugs ? '60' : '300'),
+      SIM_OPERATIONS: values.operations ?? (values.bugs ? '150' : '300'),
       SIM_WORKERS: values.workers,
       SIM_TWICE: values.twice ? '1' : '',
       SIM_REPLAY: values.replay,
