@@ -9,7 +9,7 @@ import type { DeletionLimits } from '../model/deletion-window.js';
 import { formatLsn, type Lsn } from '../model/lsn.js';
 import type { ReplicationSource, SourceMessage } from '../model/change.js';
 import { Halt } from '../base/errors.js';
-import { markDirty, type Dirty } from '../store/deliveries.js';
+import { markCarriers, markDirty, type Dirty, type EmbeddedRow } from '../store/deliveries.js';
 import {
   advancePosition,
   ensureJournalDay,
@@ -74,6 +74,7 @@ class Gathered {
   readonly reviews: Review[] = [];
   readonly rekeys: Rekey[] = [];
   readonly deletions: Deletions[] = [];
+  readonly unnamed: EmbeddedRow[] = [];
   transactions = 0;
   changes = 0;
   endLsn: Lsn | null = null;
@@ -87,6 +88,7 @@ class Gathered {
     this.reviews.push(...other.reviews);
     this.rekeys.push(...other.rekeys);
     this.deletions.push(...other.deletions);
+    for (const row of other.unnamed) this.unnamed.push(row);
     this.changes += other.changes;
   }
 
@@ -102,6 +104,7 @@ class Gathered {
     this.days.clear();
     this.dirty.clear();
     this.rekeys.length = 0;
+    this.unnamed.length = 0;
   }
 
   /** Empty again, to take the next transaction in: most hold one row, and new containers cost more than the row. */
@@ -240,6 +243,10 @@ class CaptureRun {
     rows.changes += 1;
     if (change.rekeyedFrom !== null) rows.rekeys.push({ entity, from: change.rekeyedFrom, to: hubId });
     if (isRemoval(change)) open.deletes.set(entity, (open.deletes.get(entity) ?? 0) + 1);
+    for (const { spoke, target } of change.unnamed) {
+      open.spokes.add(spoke);
+      rows.unnamed.push({ spoke, entity, hubId, parent: target, atMs, lsn: lsnText });
+    }
     for (const target of change.targets) {
       open.spokes.add(target.spoke);
       const key = `${target.spoke}\n${target.entity}\n${target.hubId}`;
@@ -370,6 +377,7 @@ class CaptureRun {
     this.deps.crashpoint('journal_inserted');
     for (const { entity, from, to } of gathered.rekeys) await rekeyLinks(tx, entity, from, to);
     await markDirty(tx, [...gathered.dirty.values()]);
+    await markCarriers(tx, gathered.unnamed);
   }
 
   /** Part of a transaction that is too large for memory: written now, visible with its commit (F2, F50). */

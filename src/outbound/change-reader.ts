@@ -34,6 +34,8 @@ export interface CapturedChange {
   readonly after: Record<FieldName, HubValue> | null;
   readonly rekeyedFrom: HubId | null;
   readonly targets: readonly Target[];
+  /** Parents that embed the row, and that the WAL does not name: their links do. */
+  readonly unnamed: readonly Route[];
 }
 
 export interface ChangeReader {
@@ -152,8 +154,14 @@ function change(
       const index = columns.find((column) => column.field === field)?.index ?? -1;
       return [now?.[index], old?.[index]];
     }),
+    unnamed:
+      message.kind === 'insert' || message.relation.replicaIdentity === 'full'
+        ? none
+        : table.routes.filter(({ parentField }) => parentField !== null),
   };
 }
+
+const none: readonly Route[] = [];
 
 function targets(
   table: CapturedTable,

@@ -71,6 +71,39 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
   });
 }
 
+/** A row that a parent embeds at a spoke, of a table whose WAL does not tell which parent it had. */
+export interface EmbeddedRow {
+  readonly spoke: SpokeName;
+  readonly entity: EntityName;
+  readonly hubId: HubId;
+  /** The entity of the parent. */
+  readonly parent: EntityName;
+  readonly atMs: number;
+  readonly lsn: string;
+}
+
+/** Marks the parents that embed these rows at their spokes, as their links know them. */
+export async function markCarriers(tx: Tx, rows: readonly EmbeddedRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query(
+    `insert into truespoke.delivery as d (spoke, entity, hub_id, state, generation, lane, dirty_at, lsn)
+     select r.spoke, r.parent, l.parent_id, 'pending', 1, 0, max(r.at::timestamptz), max(r.lsn::pg_lsn)
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as r (spoke, entity, hub_id, parent, at, lsn)
+       join truespoke.link l on l.spoke = r.spoke and l.entity = r.entity and l.hub_id = r.hub_id and l.state = 'live'
+      where l.parent_id is not null group by 1, 2, 3 order by 1, 2, 3
+     on conflict (spoke, entity, hub_id) do update set
+       generation = d.generation + 1, lane = 0, dirty_at = greatest(d.dirty_at, excluded.dirty_at), lsn = excluded.lsn`,
+    [
+      rows.map((row) => row.spoke),
+      rows.map((row) => row.entity),
+      rows.map((row) => row.hubId),
+      rows.map((row) => row.parent),
+      rows.map((row) => new Date(row.atMs).toISOString()),
+      rows.map((row) => row.lsn),
+    ],
+  );
+}
+
 export interface Claimed {
   readonly hubId: HubId;
   readonly generation: number;
