@@ -71,12 +71,13 @@ async function main(): Promise<number> {
   if (values.trace) process.env['BENCH_TRACE'] = '1';
   const cluster = await startCluster();
   let interrupted = false;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      interrupted = true;
-      void cluster.stop().finally(() => process.exit(130));
-    });
-  }
+  const end = (): void => {
+    interrupted = true;
+    void cluster.stop().finally(() => process.exit(130));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
+  // Whoever reads us may leave first (`| head`): the Postgres must not stay behind.
+  process.stdout.once('error', end);
   try {
     for (const row of chosen) {
       say(`\n${row.number}. ${row.title}`);
