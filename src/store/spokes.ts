@@ -21,7 +21,8 @@ export async function registerSpoke(pool: Pool, spoke: SpokeName, connector: str
      on conflict (name) do update set connector = excluded.connector`,
     [spoke, connector],
   );
-  const partition = quoteName(`link_${spoke.replaceAll(/[^a-z0-9_]/gi, '_').toLowerCase()}`.slice(0, 63));
+  // The name as it is: `a-b` and `a_b` are two spokes. The configuration bounds it well below what Postgres keeps of a name.
+  const partition = quoteName(`link_${spoke}`);
   await pool.query(
     `create table if not exists truespoke.${partition} partition of truespoke.link for values in (${quoteText(spoke)})`,
   );
