@@ -1,6 +1,7 @@
 // Owns the way to Postgres in a simulated run: every statement is an event of the scheduler. Commits that touch the hub carry the
 // virtual time in the WAL, so that capture can tell simulated commit times. BEGIN is sent with the statement after it: alone it decides
 // nothing, and would be an event for nothing.
+import { Writable } from 'node:stream';
 import type pg from 'pg';
 import { Pool, type PoolOptions } from '../../src/store/pool.js';
 import type { Backends, Lent } from './backends.js';
@@ -57,6 +58,8 @@ export class GatedPool extends Pool {
     }
   }
 }
+
+const isStream = (statement: unknown): statement is Writable => statement instanceof Writable;
 
 /** What the engine gets for a connection. */
 class GatedClient {
@@ -118,7 +121,14 @@ class GatedClient {
     if (this.begin !== null) {
       const { begin } = this;
       this.begin = null;
-      await raw(begin);
+      try {
+        await raw(begin);
+      } catch (error) {
+        // A COPY hears of a lost connection through its stream, as it would from the driver.
+        if (!isStream(statement)) throw error;
+        statement.emit('error', error as Error);
+        return { rows: [] };
+      }
     }
     if (this.touchesHub && /^commit/i.test(text)) {
       const mark = `select pg_logical_emit_message(true, '${timePrefix}', '${this.gate.hubNowMs()}')`;
