@@ -23,7 +23,7 @@ function atSimulators<T>(body: (cwd: string, env: Record<string, string>) => Pro
     await truespoke(['init'], { cwd });
     const file = join(cwd, 'truespoke.yaml');
     const text = (await readFile(file, 'utf8'))
-      .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}\nschedule: { poll: 1 }')
+      .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}\nschedule: { poll: 600 }')
       .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
     await writeFile(file, text);
     return body(cwd, {
@@ -52,7 +52,11 @@ test(
         await expect.poll(shown, { timeout: 30_000 }).toEqual(['ada@example.com']);
         const [contact] = salesforce.records('Contact');
         const id = String(contact?.['Id']);
-        // The engine's own last look must be over, or it would see the damage in passing.
+        // The engine's own look at changes must be over: inside its overlap it would see the damage in passing, and take it for an edit.
+        const polled = `select object from truespoke.cursor where kind = 'changes' and object = 'Contact'`;
+        await expect
+          .poll(async () => (await truespoke(['sql', polled, '--json'], { cwd, env })).out, { timeout: 30_000 })
+          .toContain('"rowCount":1');
         await expect
           .poll(async () => (await truespoke(['reconcile', '--json'], { cwd, env })).code, { timeout: 30_000 })
           .toBe(0);

@@ -186,7 +186,7 @@ test('F65 a write applied late shows up late; the hub id absorbs what was sent i
   expect(remote.list('Thing')).toHaveLength(0);
   expect((await spoke.write([create(1, { note: 'second' })], interactive))[0]?.outcome).toBe('applied');
   await clock.advance(30_000);
-  expect(remote.list('Thing').map((row) => row.fields[note])).toEqual(['first']);
+  expect(remote.list('Thing').map((row) => row.fields[note])).toEqual(['second']);
   expect(remote.ledger.filter((entry) => entry.op === 'create')).toHaveLength(1);
 });
 
