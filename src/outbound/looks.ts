@@ -1,8 +1,10 @@
 // Owns the looks before a write: does the spoke hold such a record already, has it changed since? What a look finds goes to the
 // inbound door; only what may be sent comes back.
+import { must } from '../base/assert.js';
 import type { ExternalId, HubId } from '../model/ids.js';
 import type { RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
+import { findCandidates } from '../store/hub.js';
 import { linksByExternal } from '../store/links.js';
 import { decidedNew } from '../store/reviews.js';
 import { readOf, type Batch, type Sendable } from './batch.js';
@@ -12,7 +14,7 @@ import { afterLooking } from './ending.js';
 import { findNews, isBlind } from './news.js';
 import type { Settlement } from './settle.js';
 
-/** Before creating: does the spoke hold such a record already (F119)? One free twin is linked, several ask a person. */
+/** Before creating: does the spoke hold such a record already (F119)? One free twin of one row is linked, more of either ask a person. */
 export async function withoutTwins(
   batch: Batch,
   context: ClaimContext,
@@ -33,13 +35,14 @@ export async function withoutTwins(
   if (found.length === 0) return sendable;
   const ids = found.flatMap(({ delivery }) => (twins.get(delivery.hubId) ?? []).map((one) => one.externalId));
   const links = await linksByExternal(batch.deps.pool, batch.feed, ids);
+  const rivals = await withRivals(batch, context, found);
   const belongsTo = new Map<ExternalId, HubId>();
   const records: RemoteRecord[] = [];
   for (const { delivery } of found) {
     const all = twins.get(delivery.hubId) ?? [];
     const free = all.filter((one) => links.get(one.externalId)?.state !== 'live' && batch.mapping.accepts(one.fields));
     const [only] = free;
-    if (only !== undefined && all.length === 1 && !belongsTo.has(only.externalId)) {
+    if (only !== undefined && all.length === 1 && !belongsTo.has(only.externalId) && !rivals.has(delivery.hubId)) {
       belongsTo.set(only.externalId, delivery.hubId);
       if (batch.mapping.direction === 'out') {
         // Nothing comes in from there: it is linked as it is, and gets all that the hub holds.
@@ -62,6 +65,28 @@ export async function withoutTwins(
   }
   const taken = new Set(found.map(({ delivery }) => delivery.hubId));
   return sendable.filter(({ delivery }) => !taken.has(delivery.hubId));
+}
+
+/** Rows to which the record that was found may belong as well as to another row of the hub: a person decides, whoever comes first. */
+async function withRivals(
+  { deps, mapping }: Batch,
+  { entity, rows }: ClaimContext,
+  found: readonly Sendable[],
+): Promise<ReadonlySet<HubId>> {
+  const rivals = new Set<HubId>();
+  const table = must(deps.tables.get(mapping.entity), mapping.entity);
+  for (const rule of entity.match) {
+    const keyed = found.flatMap(({ delivery: { hubId } }) => {
+      const values = rule.keys.map(({ field }) => rows.get(hubId)?.fields[field] ?? '');
+      return values.includes('') ? [] : [{ hubId, values }];
+    });
+    const keys = keyed.map(({ values }) => values);
+    for (const one of await findCandidates(deps.pool, table, mapping.spoke, rule, keys)) {
+      const hubId = must(keyed[one.ord], 'key').hubId;
+      if (one.hubId !== hubId && one.linkedTo === null) rivals.add(hubId);
+    }
+  }
+  return rivals;
 }
 
 function linkedTo(delivery: Claimed, { externalId, version }: RemoteRecord): Settlement {

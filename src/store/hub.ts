@@ -208,7 +208,7 @@ export interface CandidateRow {
 
 /** Live hub rows that agree with a match rule's keys, and what of this spoke each is linked to. */
 export async function findCandidates(
-  tx: Tx,
+  tx: Queryable,
   table: HubTable,
   spoke: string,
   rule: Entity['match'][number],

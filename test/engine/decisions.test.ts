@@ -40,6 +40,11 @@ const open = async (): Promise<void> => {
     mappings: [person],
   });
   wheel.start();
+  // What is in the hub before an object was read is compared with it afterwards: here nothing shall be.
+  await wheel.until(async () => {
+    const rows = await wheel.sql(`select 1 from truespoke.cursor where kind = 'scan' and finished_at is not null`);
+    return rows.length === 2;
+  });
   await wheel.settled();
 };
 const reviews = (): Promise<Record<string, string | null>[]> =>
@@ -106,6 +111,20 @@ describe('a record of a spoke that may be one of several', () => {
     // The other spoke holds it too by now, or asks: three of one address are for a person there as well.
     await wheel.until(async () => names('right').length > 0 || (await reviews()).length > 0);
     expect((await wheel.sql('select 1 from hub.person')).length).toBe(3);
+  });
+});
+
+describe('two rows of the hub for one record of a spoke', () => {
+  test('neither is linked to it because it came first: a person is asked about each', async () => {
+    await open();
+    await wheel.stop();
+    wheel.remote('left').create('Person', of({ Email: 'X@x.test', Name: 'Annie' }));
+    await wheel.sql(`insert into hub.person (email, name) values ('x@x.test', 'Ann'), ('x@x.test', 'Bob')`);
+    await wheel.restart({ roles: ['capture', 'outbound'] }).catch(() => undefined);
+    await wheel.until(async () => (await reviews()).filter(({ spoke }) => spoke === 'left').length === 2);
+    await wheel.settled();
+    expect(await linked('left')).toEqual([]);
+    expect(names('left')).toEqual(['Annie']);
   });
 });
 
