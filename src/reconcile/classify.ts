@@ -27,21 +27,28 @@ export interface ClassifyInput {
 export function classify({ mapping, link, record, explained }: ClassifyInput): Classified {
   if (record === null || record.deleted) return explained ? { kind: 'explained' } : { kind: 'gone' };
   const shown: Record<FieldName, RemoteValue> = {};
+  const unseen: FieldName[] = [];
   let writable = true;
   for (const field of mapping.fields) {
+    if (field.fromParent || field.reads.length === 0) continue;
     const base = link.base[field.field.name];
-    if (base === undefined || field.fromParent || field.reads.length === 0) continue;
     const values = field.reads.map((path) => record.fields[path]);
     // Not observed is not different.
     if (values.some((value) => value === undefined)) continue;
+    if (base === undefined) {
+      // Never agreed on, as when it was hidden from us while it was written: inbound takes its first look.
+      if (field.direction !== 'out' && mapping.direction !== 'out') unseen.push(field.field.name);
+      continue;
+    }
     const image = imageOf(values.map((value) => value ?? null));
     if (sameRemote(image, base.remote)) continue;
     shown[field.field.name] = image;
     if (field.direction === 'in' || field.writes.length === 0) writable = false;
   }
   const fields = Object.keys(shown) as FieldName[];
-  if (fields.length === 0) return { kind: 'agrees' };
+  if (fields.length === 0 && unseen.length === 0) return { kind: 'agrees' };
   if (explained) return { kind: 'explained' };
   const stamped = record.version !== '' && record.version !== link.version;
-  return stamped || !writable || mapping.direction === 'in' ? { kind: 'missed', fields } : { kind: 'damaged', shown };
+  const missed = stamped || !writable || mapping.direction === 'in' || unseen.length > 0;
+  return missed ? { kind: 'missed', fields: [...fields, ...unseen] } : { kind: 'damaged', shown };
 }

@@ -255,9 +255,10 @@ class FeedSweep {
     const found = await this.spoke.fetch(this.mapping.object, ids, fields, { lane: 'repair', signal: this.signal });
     this.deps.crashpoint?.(`sweep_fetched/${this.feed.spoke}`);
     const records = new Map(found.map((record) => [record.externalId, record]));
-    // Links and what is under way are read after the remote: a change in between must not look like drift.
-    const fresh = await linksByExternal(pool, this.feed, ids);
+    // What is under way and links are read after the remote, in this order: a write that settles in between is either still under way
+    // or has moved its link, and does not look like drift.
     const busy = await explained(pool, this.feed, links);
+    const fresh = await linksByExternal(pool, this.feed, ids);
     const into: Found = { drift: [], dirty: [], hints: [], overwritten: [] };
     const agreed: Link[] = [];
     for (const before of links) {
