@@ -74,7 +74,9 @@ async function ambiguous(): Promise<{ id: string; review: string; ann: string; b
   await wheel.sql(`update truespoke.position set durable_lsn = pg_current_wal_lsn()`);
   const id = wheel.remote('left').create('Person', of({ Email: 'X@x.test', Name: 'Annie', Phone: '1' }));
   await wheel.restart().catch(() => undefined);
-  const review = await oneReview();
+  const asked = async (): Promise<Record<string, string | null> | undefined> =>
+    (await reviews()).find(({ kind }) => kind === 'ambiguous');
+  const review = (await wheel.until(asked))['id'] ?? '';
   const [ann, bob] = await wheel.sql('select id::text from hub.person order by name');
   return { id, review, ann: ann?.['id'] ?? '', bob: bob?.['id'] ?? '' };
 }
@@ -98,7 +100,8 @@ describe('a record of a spoke that may be one of several', () => {
     expect(await wheel.sql('select hub_value, spoke_value from truespoke.conflict where field = $1', ['name'])).toEqual(
       [{ hub_value: 'Ann', spoke_value: 'Annie' }],
     );
-    expect(await reviews()).toEqual([]);
+    // What the two rows may ask in turn is another question.
+    expect((await reviews()).filter(({ kind }) => kind === 'ambiguous')).toEqual([]);
     expect((await listAudit(wheel.db.pool, 1)).map(({ action }) => action)).toEqual(['review.link']);
     await expect(decideLink(deps(), review, bob)).rejects.toThrow('no open review');
   });
