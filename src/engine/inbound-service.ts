@@ -4,7 +4,7 @@ import type { CallOptions } from '../connectors/connector.js';
 import { ConfigError, RateLimited, SpokePaused } from '../base/errors.js';
 import { selectionOf } from '../mapping/selection.js';
 import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
-import type { RemoteRecord } from '../model/record.js';
+import { missingRecord, type RemoteRecord } from '../model/record.js';
 import { loadFeeds } from '../store/cursors.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
@@ -227,7 +227,7 @@ async function takeSlice(
   const tally = await context.inbound.accept({
     spoke: live.name,
     object,
-    records: [...records, ...believed.map(([id]) => gonePlaceholder(object, id))],
+    records: [...records, ...believed.map(([id]) => missingRecord(object, id))],
     evidence: 'fetched',
     lane: 'interactive',
     // Before the effects: a record that must be fetched once more leaves a new hint behind.
@@ -258,20 +258,6 @@ function askAgain(object: ObjectName, externalId: ExternalId, after: string, now
     compliance: false,
     body: null,
     notBeforeMs: nowMs + absentDelayMs,
-  };
-}
-
-function gonePlaceholder(object: ObjectName, externalId: RemoteRecord['externalId']): RemoteRecord {
-  return {
-    object,
-    externalId,
-    version: '' as RemoteRecord['version'],
-    deleted: true,
-    hubKey: null,
-    modifiedBySelf: null,
-    mergedInto: null,
-    fields: {},
-    children: {},
   };
 }
 

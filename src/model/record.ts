@@ -38,3 +38,18 @@ export interface RemoteRecord {
   /** Embedded children by child name (`lineItems`); a present list is complete. */
   readonly children: Readonly<Record<string, readonly RemoteRecord[]>>;
 }
+
+/** What a read by id that found nothing says: gone (law 8, second grade of evidence). */
+export function missingRecord(object: ObjectName, externalId: ExternalId): RemoteRecord {
+  return {
+    object,
+    externalId,
+    version: '' as Version,
+    deleted: true,
+    hubKey: null,
+    modifiedBySelf: null,
+    mergedInto: null,
+    fields: {},
+    children: {},
+  };
+}

@@ -226,18 +226,3 @@ function twinKey(mapping: SpokeMapping, entity: Entity, fields: RemoteFields): R
   }
   return null;
 }
-
-/** Not found by id: gone (law 8, second grade of evidence). */
-export function missingRecord(mapping: SpokeMapping, externalId: ExternalId): RemoteRecord {
-  return {
-    object: mapping.object,
-    externalId,
-    version: '' as RemoteRecord['version'],
-    deleted: true,
-    hubKey: null,
-    modifiedBySelf: null,
-    mergedInto: null,
-    fields: {},
-    children: {},
-  };
-}

@@ -6,13 +6,13 @@ import type { Write } from '../connectors/connector.js';
 import { ownMappings } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
-import type { RemoteFields } from '../model/record.js';
+import { missingRecord, type RemoteFields } from '../model/record.js';
 import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
 import { hasOpenTruncate } from '../store/reviews.js';
 import { idle, readOf, type Batch, type Delivered, type OutboundDeps, type Sendable } from './batch.js';
 import { withChildren } from './children.js';
 import { diffInput, isRemovalOfRow, loadClaim, type ClaimContext, type Planned } from './claimed.js';
-import { missingRecord, readImages, send, shownBefore, toWrite, type Outgoing } from './deliver.js';
+import { readImages, send, shownBefore, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
 import { applied, backoff, held, later, settleQuietly, unknownAgain } from './ending.js';
 import { withoutNews, withoutTwins } from './looks.js';
@@ -289,7 +289,7 @@ async function observeFirst(
     if (outcome.belongsHere) for (const id of outcome.ids) belongsTo.set(id, one.delivery.hubId);
   }
   // Not found by id: gone (law 8, second grade of evidence).
-  const gone = ids.filter((id) => !seen.has(id)).map((id) => missingRecord(batch.mapping, id));
+  const gone = ids.filter((id) => !seen.has(id)).map((id) => missingRecord(batch.mapping.object, id));
   await batch.deps.inbound({
     spoke: batch.open.name,
     object: batch.mapping.object,

@@ -1,12 +1,12 @@
 // Owns Law 5: a write whose answer was lost is read back, then settled, sent again or shown to inbound; never sent blindly.
 import { must } from '../base/assert.js';
 import type { ExternalId } from '../model/ids.js';
-import type { RemoteRecord } from '../model/record.js';
+import { missingRecord, type RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
 import { idle, readOf, type Batch, type Delivered } from './batch.js';
 import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
-import { missingRecord, readBack, type Outgoing } from './deliver.js';
+import { readBack, type Outgoing } from './deliver.js';
 import { applied, later, unknownAgain } from './ending.js';
 import { judge } from './outcome.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
@@ -82,7 +82,8 @@ function judged(
       return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
     }
     case 'gone':
-      if (intent.externalId !== null) changed.push(missingRecord(batch.mapping, intent.externalId as ExternalId));
+      if (intent.externalId !== null)
+        changed.push(missingRecord(batch.mapping.object, intent.externalId as ExternalId));
       return later(batch, delivery, 0, 'gone', false);
     default:
       return verdict satisfies never;
