@@ -1,6 +1,4 @@
 // Owns the promises of `backfill`, `parked` and `conflicts`: progress and a result, what was set aside and trying it again.
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
@@ -9,7 +7,7 @@ import { insertConflicts } from '../../src/store/conflicts.js';
 import { park, type Park } from '../../src/store/parked.js';
 import { transaction } from '../../src/store/pool.js';
 import { testDatabase, type TestDatabase } from '../support/postgres.js';
-import { truespoke, withFolder, withProject } from './support.js';
+import { truespoke, withStarter, withProject } from './support.js';
 
 describe('backfill', () => {
   let database: TestDatabase;
@@ -32,23 +30,7 @@ describe('backfill', () => {
   test(
     'reads both, links what is the same, sends what one lacks, and ends; again it has nothing left to do',
     () =>
-      withFolder(async (cwd) => {
-        await truespoke(['init'], { cwd });
-        const file = join(cwd, 'truespoke.yaml');
-        const text = (await readFile(file, 'utf8'))
-          .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}')
-          .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
-        await writeFile(file, text);
-        const env = {
-          HUB_URL: database.url,
-          SALESFORCE_LOGIN_URL: salesforce.url,
-          SALESFORCE_CLIENT_ID: salesforce.credentials.clientId,
-          SALESFORCE_CLIENT_SECRET: salesforce.credentials.clientSecret,
-          SHOPIFY_URL: shopify.url,
-          SHOPIFY_SHOP: shopify.domain,
-          SHOPIFY_ACCESS_TOKEN: shopify.accessToken,
-          SHOPIFY_WEBHOOK_SECRET: shopify.webhookSecrets[0] ?? '',
-        };
+      withStarter({ hubUrl: database.url, salesforce, shopify }, async (cwd, env) => {
         const { code, out, err } = await truespoke(['backfill', '--all', '--json'], { cwd, env });
         expect(code).toBe(0);
         expect(err).toMatch(/^shopify Customer +done +2(  |$)/m);

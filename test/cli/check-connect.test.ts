@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
 import { testDatabase, type TestDatabase } from '../support/postgres.js';
-import { truespoke, withFolder } from './support.js';
+import { truespoke, withStarter } from './support.js';
 
 let database: TestDatabase;
 let salesforce: SalesforceSimulator;
@@ -29,28 +29,8 @@ interface Answer {
   }[];
 }
 
-/** The starter project, pointed at the simulators. */
-function atSimulators<T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> {
-  return withFolder(async (cwd) => {
-    await truespoke(['init'], { cwd });
-    const file = join(cwd, 'truespoke.yaml');
-    const text = (await readFile(file, 'utf8'))
-      .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}')
-      .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
-    await writeFile(file, text);
-    const env = {
-      HUB_URL: database.url,
-      SALESFORCE_LOGIN_URL: salesforce.url,
-      SALESFORCE_CLIENT_ID: salesforce.credentials.clientId,
-      SALESFORCE_CLIENT_SECRET: salesforce.credentials.clientSecret,
-      SHOPIFY_URL: shopify.url,
-      SHOPIFY_SHOP: shopify.domain,
-      SHOPIFY_ACCESS_TOKEN: shopify.accessToken,
-      SHOPIFY_WEBHOOK_SECRET: shopify.webhookSecrets[0] ?? '',
-    };
-    return body(cwd, env);
-  });
-}
+const atSimulators = <T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> =>
+  withStarter({ hubUrl: database.url, salesforce, shopify }, body);
 
 const connect = async (
   cwd: string,

@@ -1,12 +1,10 @@
 // Owns the promises of `reconcile`: it finds a record that was damaged without a trace, says so with its exit code, and sees it repaired.
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
 import { testDatabase, type TestDatabase } from '../support/postgres.js';
-import { fakeIo, truespoke, withFolder } from './support.js';
+import { fakeIo, truespoke, withStarter } from './support.js';
 
 let database: TestDatabase;
 let salesforce: SalesforceSimulator;
@@ -18,26 +16,8 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([database.drop(), salesforce.close(), shopify.close()]));
 
-function atSimulators<T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> {
-  return withFolder(async (cwd) => {
-    await truespoke(['init'], { cwd });
-    const file = join(cwd, 'truespoke.yaml');
-    const text = (await readFile(file, 'utf8'))
-      .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}\nschedule: { poll: 600 }')
-      .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
-    await writeFile(file, text);
-    return body(cwd, {
-      HUB_URL: database.url,
-      SALESFORCE_LOGIN_URL: salesforce.url,
-      SALESFORCE_CLIENT_ID: salesforce.credentials.clientId,
-      SALESFORCE_CLIENT_SECRET: salesforce.credentials.clientSecret,
-      SHOPIFY_URL: shopify.url,
-      SHOPIFY_SHOP: shopify.domain,
-      SHOPIFY_ACCESS_TOKEN: shopify.accessToken,
-      SHOPIFY_WEBHOOK_SECRET: shopify.webhookSecrets[0] ?? '',
-    });
-  });
-}
+const atSimulators = <T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> =>
+  withStarter({ hubUrl: database.url, salesforce, shopify }, body, 600);
 
 test(
   'a record damaged without a stamp is found, repaired by the running engine, and closed by the next look',

@@ -7,7 +7,7 @@ import { run } from '../../src/cli/program.js';
 import { startSalesforce, type SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
 import { startShopify, type ShopifySimulator } from '../../src/simulators/shopify/server.js';
 import { testDatabase, type TestDatabase } from '../support/postgres.js';
-import { fakeIo, truespoke, withFolder, withProject } from './support.js';
+import { fakeIo, truespoke, withStarter, withProject } from './support.js';
 
 let database: TestDatabase;
 let salesforce: SalesforceSimulator;
@@ -23,28 +23,8 @@ afterAll(async () => {
   await Promise.all([database.drop(), salesforce.close(), shopify.close()]);
 });
 
-/** The starter project, pointed at the simulators; the server on a free port. */
-function atSimulators<T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> {
-  return withFolder(async (cwd) => {
-    await truespoke(['init'], { cwd });
-    const file = join(cwd, 'truespoke.yaml');
-    const text = (await readFile(file, 'utf8'))
-      .replace('# hub:\n#   url: ${HUB_URL}', 'hub:\n  url: ${HUB_URL}\nschedule: { poll: 1 }')
-      .replace('port: 7420', 'port: 0')
-      .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
-    await writeFile(file, text);
-    return body(cwd, {
-      HUB_URL: database.url,
-      SALESFORCE_LOGIN_URL: salesforce.url,
-      SALESFORCE_CLIENT_ID: salesforce.credentials.clientId,
-      SALESFORCE_CLIENT_SECRET: salesforce.credentials.clientSecret,
-      SHOPIFY_URL: shopify.url,
-      SHOPIFY_SHOP: shopify.domain,
-      SHOPIFY_ACCESS_TOKEN: shopify.accessToken,
-      SHOPIFY_WEBHOOK_SECRET: shopify.webhookSecrets[0] ?? '',
-    });
-  });
-}
+const atSimulators = <T>(body: (cwd: string, env: Record<string, string>) => Promise<T>): Promise<T> =>
+  withStarter({ hubUrl: database.url, salesforce, shopify }, body, 1);
 
 interface Running {
   readonly url: string;

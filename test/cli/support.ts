@@ -1,10 +1,12 @@
 // Owns running one command line without a process: a fake Io that remembers what was written.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.js';
 import type { Io } from '../../src/cli/io.js';
 import { run } from '../../src/cli/program.js';
+import type { SalesforceSimulator } from '../../src/simulators/salesforce/server.js';
+import type { ShopifySimulator } from '../../src/simulators/shopify/server.js';
 
 export interface Ran {
   readonly code: number;
@@ -76,5 +78,39 @@ export function withProject<T>(
     await mkdir(join(cwd, 'mappings'));
     await writeFile(join(cwd, 'mappings', 'widget.yaml'), mapping);
     return body(cwd, { HUB_URL: hubUrl });
+  });
+}
+
+export interface SimulatedSystems {
+  readonly hubUrl: string;
+  readonly salesforce: SalesforceSimulator;
+  readonly shopify: ShopifySimulator;
+}
+
+/** The starter project, pointed at the simulators; its server on a free port. `pollSeconds`: that of the starter when left out. */
+export function withStarter<T>(
+  { hubUrl, salesforce, shopify }: SimulatedSystems,
+  body: (cwd: string, env: Record<string, string>) => Promise<T>,
+  pollSeconds?: number,
+): Promise<T> {
+  return withFolder(async (cwd) => {
+    await truespoke(['init'], { cwd });
+    const file = join(cwd, 'truespoke.yaml');
+    const schedule = pollSeconds === undefined ? '' : `\nschedule: { poll: ${pollSeconds} }`;
+    const text = (await readFile(file, 'utf8'))
+      .replace('# hub:\n#   url: ${HUB_URL}', `hub:\n  url: \${HUB_URL}${schedule}`)
+      .replace('port: 7420', 'port: 0')
+      .replace('    accessToken:', '    apiUrl: ${SHOPIFY_URL}\n    accessToken:');
+    await writeFile(file, text);
+    return body(cwd, {
+      HUB_URL: hubUrl,
+      SALESFORCE_LOGIN_URL: salesforce.url,
+      SALESFORCE_CLIENT_ID: salesforce.credentials.clientId,
+      SALESFORCE_CLIENT_SECRET: salesforce.credentials.clientSecret,
+      SHOPIFY_URL: shopify.url,
+      SHOPIFY_SHOP: shopify.domain,
+      SHOPIFY_ACCESS_TOKEN: shopify.accessToken,
+      SHOPIFY_WEBHOOK_SECRET: shopify.webhookSecrets[0] ?? '',
+    });
   });
 }
