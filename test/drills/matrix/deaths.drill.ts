@@ -3,10 +3,11 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { alive, readPostmaster, start } from '../../../src/store/postgres-process.js';
 import { startTestCluster, testSettings, type TestCluster } from '../../support/global-setup.js';
-import { drill, hits, sides, World } from './world.js';
+import { death, hits, measureRecovery, sides } from './death.js';
+import { World } from './world.js';
 
 let world: World;
 let cluster: TestCluster | null = null;
@@ -22,7 +23,7 @@ const count = async (from: string): Promise<number> =>
 const durable = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' };
 
 for (const hit of hits) {
-  test(`F4 acknowledged both ${hit}`, async (context) => {
+  death({ fault: 'F4', point: 'acknowledged', spoke: 'both', hit }, async (row) => {
     const own = await startTestCluster(durable);
     cluster = own;
     world = await World.open({ cluster: own.url });
@@ -34,7 +35,7 @@ for (const hit of hits) {
     await world.rig.until(() => !alive(pid));
     const logFile = path.join(own.dir, '..', 'log');
     await start(own.cluster, { port: own.port, settings: { ...testSettings, ...durable }, logFile });
-    await world.recovers(context, drill('F4', 'acknowledged', 'both', hit));
+    await world.recovers(row);
   });
 }
 
@@ -45,10 +46,8 @@ for (const [point, kept] of [
 ] as const) {
   for (const spoke of sides) {
     for (const hit of hits) {
-      test(`F22 ${point} ${spoke} ${hit}`, async (context) => {
+      death({ fault: 'F22', point, spoke, hit }, async (row) => {
         world = await World.open({}, [spoke]);
-        const row = drill('F22', point, spoke, hit);
-        context.task.meta.drill = row;
         world.rig.salesforce.rules.validations.put({
           ...{ id: 'v', object: 'Contact', message: 'not an address', field: 'Email' },
           rejects: (record) => !String(record['Email']).includes('@'),
@@ -65,10 +64,11 @@ for (const [point, kept] of [
         }
         expect(await engine.ended).toBe('SIGKILL');
         expect(await open()).toBe(hit - 1 + kept);
-        const from = performance.now();
+        const measured = measureRecovery();
         const next = await world.rig.start();
+        measured.up(next);
         await world.rig.until(async () => (await open()) === hit);
-        row.recoveredMs = Math.round(performance.now() - from);
+        row.recovery = measured.agreed();
         await world.rig.settled();
         expect(await count('truespoke.parked')).toBe(hit);
         await world.rig.sql(`update hub.customer set email = email || '@x.test' where email like 'bad%'`);
@@ -86,7 +86,7 @@ for (const [point, times] of [
   ['hub_migrated', [1]],
 ] as const) {
   for (const hit of times) {
-    test(`F23 ${point} both ${hit}`, async (context) => {
+    death({ fault: 'F23', point, spoke: 'both', hit }, async (row) => {
       world = await World.openUnread();
       const dying = await world.rig.start(`${point}:${hit}`);
       expect(await dying.ended).toBe('SIGKILL');
@@ -96,7 +96,7 @@ for (const [point, times] of [
       world.loadMany('salesforce', 3);
       await world.mark();
       world.mustArrive('shopify');
-      await world.recovers(context, drill('F23', point, 'both', hit));
+      await world.recovers(row);
     });
   }
 }
@@ -109,7 +109,7 @@ async function isAsleep(pid: number): Promise<boolean> {
 for (const point of ['delivery_claimed', 'delivery_answered']) {
   for (const spoke of sides) {
     for (const hit of hits) {
-      test(`F24 ${point} ${spoke} ${hit}`, async (context) => {
+      death({ fault: 'F24', point, spoke, hit }, async (row) => {
         world = await World.open({}, [spoke]);
         await world.mark();
         const sleeper = await world.rig.start(`${point}/${spoke}:${hit}:stop`);
@@ -119,16 +119,15 @@ for (const point of ['delivery_claimed', 'delivery_answered']) {
           await world.rig.until(async () => (await sleeps()) || (await world.agrees()));
         }
         expect(await sleeps()).toBe(true);
-        const row = drill('F24', point, spoke, hit);
-        context.task.meta.drill = row;
-        const from = performance.now();
+        const measured = measureRecovery();
         const next = await world.rig.startBeside();
+        measured.up(next);
         // Five minutes later.
         await world.rig.sql(
           `update truespoke.delivery set lease_until = lease_until - interval '1 hour' where lease_until is not null`,
         );
         await world.rig.until(() => world.agrees());
-        row.recoveredMs = Math.round(performance.now() - from);
+        row.recovery = measured.agreed();
         sleeper.child.kill('SIGCONT');
         await world.judge();
         await world.rig.kill(next);
@@ -140,13 +139,13 @@ for (const point of ['delivery_claimed', 'delivery_answered']) {
 
 for (const spoke of sides) {
   for (const hit of hits) {
-    test(`F26 delivery_answered ${spoke} ${hit}`, async (context) => {
+    death({ fault: 'F26', point: 'delivery_answered, then thrice', spoke, hit }, async (row) => {
       world = await World.open();
       await world.mark();
       await world.dies(`delivery_answered/${spoke}:${hit}`, () => world.commit());
       for (const point of ['delivery_read_back', 'delivery_read_back', 'delivery_settling'])
         await world.rig.dieAt(`${point}/${spoke}`);
-      await world.recovers(context, drill('F26', 'delivery_answered, then thrice', spoke, hit));
+      await world.recovers(row);
     });
   }
 }

@@ -1,6 +1,7 @@
 // kill -9 at every instant between a person's edit at a spoke and its effect in the hub (F12–F17), at the first, second and third passing.
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { hits, sides, World, type Side } from './world.js';
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
+import { death, hits, sides, type Side } from './death.js';
+import { World } from './world.js';
 
 let world: World;
 beforeAll(async () => {
@@ -28,13 +29,13 @@ const firstNames = async (spoke: Side): Promise<string | null | undefined> =>
 for (const { fault, point, merged } of polled) {
   for (const spoke of sides) {
     for (const hit of hits) {
-      test(`${fault} ${point} ${spoke} ${hit}`, async (context) => {
+      death({ fault, point, spoke, hit }, async (row) => {
         await world.mark();
         silenceHints(true);
         await world.dies(`${point}/${spoke}:${hit}`, () => world.personEdits(spoke));
         // What was in the page under way is not in the hub: rows and cursor are one transaction.
         if (merged === false) expect(await firstNames(spoke)).not.toBe(world.lastValue());
-        await world.recovers(context, { fault, point, spoke, hit, recoveredMs: null });
+        await world.recovers(row);
       });
     }
   }
@@ -48,12 +49,12 @@ const webhooks = [
 // Salesforce sends none: what its stream tells is only a hint, and polling stands behind it.
 for (const { fault, point } of webhooks) {
   for (const hit of hits) {
-    test(`${fault} ${point} shopify ${hit}`, async (context) => {
+    death({ fault, point, spoke: 'shopify', hit }, async (row) => {
       await world.mark();
       silenceHints(false);
       const before = world.rig.shopify.webhooks.deliveries().length;
       await world.dies(`${point}:${hit}`, () => world.personEdits('shopify'));
-      await world.recovers(context, { fault, point, spoke: 'shopify', hit, recoveredMs: null });
+      await world.recovers(row);
       // The provider was told 2xx in the end, and each event stands in the inbox once.
       const told = world.rig.shopify.webhooks.deliveries().slice(before);
       expect(told.map(({ tries }) => tries.at(-1))).toEqual(told.map(() => 200));

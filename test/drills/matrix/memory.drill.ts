@@ -3,9 +3,10 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { root } from '../../support/source-tree.js';
-import { drill, hits, sides, World } from './world.js';
+import { death, hits, sides } from './death.js';
+import { World } from './world.js';
 
 let world: World;
 afterEach(() => world.end());
@@ -23,12 +24,12 @@ const bulk = { salesforce: '    bulkWriteFrom: 201' };
 // Shopify's writes have no bulk route. `storing`: made, its id not saved. `stored`: saved, nothing uploaded.
 for (const point of ['state_storing', 'state_stored']) {
   for (const hit of hits) {
-    test(`F18 ${point} salesforce ${hit}`, async (context) => {
+    death({ fault: 'F18', point, spoke: 'salesforce', hit }, async (row) => {
       world = await World.open(bulk, ['salesforce']);
       await world.mark();
       await world.dies(`${point}/salesforce:${hit}`, () => world.commitMany(600));
       const before = calls('POST /jobs/ingest');
-      await world.recovers(context, drill('F18', point, 'salesforce', hit));
+      await world.recovers(row);
       // Nothing was started: the rows go again, in one more piece of bulk work at most.
       expect(calls('POST /jobs/ingest') - before).toBeLessThanOrEqual(1);
     });
@@ -36,7 +37,7 @@ for (const point of ['state_storing', 'state_stored']) {
 }
 
 for (const hit of hits) {
-  test(`F19 results_unread salesforce ${hit}`, async (context) => {
+  death({ fault: 'F19', point: 'results_unread', spoke: 'salesforce', hit }, async (row) => {
     world = await World.open(bulk, ['salesforce']);
     for (let round = 1; round < hit; round += 1) await world.lives(() => world.commitMany(600));
     await world.mark();
@@ -47,7 +48,7 @@ for (const hit of hits) {
     await world.rig.kill(engine);
     world.rig.salesforce.faults.clear();
     const before = calls('POST /jobs/ingest');
-    await world.recovers(context, drill('F19', 'results_unread', 'salesforce', hit));
+    await world.recovers(row);
     // What was submitted is fetched or read back, never submitted again.
     expect(calls('POST /jobs/ingest')).toBe(before);
   });
@@ -56,7 +57,7 @@ for (const hit of hits) {
 for (const point of ['sweep_fetched', 'sweep_saved']) {
   for (const spoke of sides) {
     for (const hit of hits) {
-      test(`F20 ${point} ${spoke} ${hit}`, async (context) => {
+      death({ fault: 'F20', point, spoke, hit }, async (row) => {
         world = await World.open({}, [spoke]);
         await world.lives(() => Promise.resolve(world.loadMany(spoke, spoke === 'salesforce' ? 1_700 : 420)));
         await world.mark();
@@ -66,7 +67,7 @@ for (const point of ['sweep_fetched', 'sweep_saved']) {
           `select id::text, coalesce(last_key, '') as key from truespoke.reconcile_run where kind = 'remote' and finished_at is null`,
         );
         expect(died?.['key'] !== '').toBe(point === 'sweep_saved' || hit > 1);
-        await world.recovers(context, drill('F20', point, spoke, hit), async () => {
+        await world.recovers(row, async () => {
           const run = await world.rig.until(() =>
             one(`select compared::text from truespoke.reconcile_run where id = $1 and finished_at is not null`, [
               died?.['id'],
@@ -81,7 +82,7 @@ for (const point of ['sweep_fetched', 'sweep_saved']) {
 }
 
 for (const hit of hits) {
-  test(`F21 state_storing salesforce ${hit}`, async (context) => {
+  death({ fault: 'F21', point: 'state_storing', spoke: 'salesforce', hit }, async (row) => {
     world = await World.open({
       salesforceAuth:
         'refreshToken: { clientId: "${SALESFORCE_ID}", clientSecret: "${SALESFORCE_SECRET}", refreshToken: "${SALESFORCE_REFRESH}" }',
@@ -106,13 +107,13 @@ for (const hit of hits) {
       cwd: world.rig.folder,
       env: world.rig.env,
     });
-    await world.recovers(context, drill('F21', 'state_storing', 'salesforce', hit));
+    await world.recovers(row);
   });
 }
 
 for (const spoke of sides) {
   for (const hit of hits) {
-    test(`F25 page_merged ${spoke} ${hit}`, async (context) => {
+    death({ fault: 'F25', point: 'page_merged', spoke, hit }, async (row) => {
       world = await World.openUnread([spoke]);
       const count = spoke === 'salesforce' ? 6_500 : 2_100;
       world.loadMany(spoke, count);
@@ -125,7 +126,7 @@ for (const spoke of sides) {
       const before = await read();
       expect(before).toBeGreaterThan(0);
       expect(before).toBeLessThan(count);
-      await world.recovers(context, drill('F25', 'page_merged', spoke, hit));
+      await world.recovers(row);
       // It went on where it was: no record was read twice.
       expect(await read()).toBe(count);
     });

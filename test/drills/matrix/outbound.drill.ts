@@ -1,6 +1,7 @@
 // kill -9 at every instant between an application's commit and its effect at the spokes (F1–F11), at the first, second and third passing.
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { hits, sides, World, type Side } from './world.js';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { death, hits, sides, type Side } from './death.js';
+import { World } from './world.js';
 
 let world: World;
 beforeAll(async () => {
@@ -77,11 +78,11 @@ const ofASpoke: readonly Instant[] = [
 
 for (const { fault, point, dead } of ofTheStream) {
   for (const hit of hits) {
-    test(`${fault} ${point} both ${hit}`, async (context) => {
+    death({ fault, point, spoke: 'both', hit }, async (row) => {
       await world.mark();
       await world.dies(`${point}:${hit}`, () => world.commit());
       await dead?.('salesforce');
-      await world.recovers(context, { fault, point, spoke: 'both', hit, recoveredMs: null });
+      await world.recovers(row);
     });
   }
 }
@@ -89,13 +90,13 @@ for (const { fault, point, dead } of ofTheStream) {
 for (const { fault, point, dead, before } of ofASpoke) {
   for (const spoke of sides) {
     for (const hit of hits) {
-      test(`${fault} ${point} ${spoke} ${hit}`, async (context) => {
+      death({ fault, point, spoke, hit }, async (row) => {
         await world.mark();
         before?.(spoke);
         await world.dies(`${point}/${spoke}:${hit}`, () => world.commit());
         world.rig[spoke].faults.clear();
         await dead?.(spoke);
-        await world.recovers(context, { fault, point, spoke, hit, recoveredMs: null });
+        await world.recovers(row);
       });
     }
   }

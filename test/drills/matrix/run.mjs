@@ -1,10 +1,12 @@
-// `npm run drills -- [--only F8] [--spoke shopify] [--hits 3] [--workers 2] [--limit 5000] [--json]`: kill -9 at every point of the
-// catalogue, against real processes. Prints a row for each death and exits 1 when one of them was not survived.
+// `npm run drills -- [--only F8] [--spoke shopify] [--hits 3] [--workers 2] [--limit 5000] [--json] [--markdown docs/drills.md]`: kill -9 at
+// every point of the catalogue, against real processes. Prints a row for each death and exits 1 when one of them was not survived.
+// `--only` takes several faults (F8,F9). `--from a.json,b.json` takes rows of earlier `--json` runs instead of running; later files win.
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { asMarkdown, forTerminal, rowsOf, sorted } from './table.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -14,67 +16,51 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     limit: { type: 'string', default: '5000' },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'string' },
+    from: { type: 'string' },
   },
 });
 
-const folder = await mkdtemp(join(tmpdir(), 'truespoke-drills-'));
-const report = join(folder, 'report.json');
-// A test's name begins with its fault and names its spoke.
-const wanted = [values.only && `${values.only}\\b`, values.spoke].filter(Boolean).join('.*');
-const run = spawn(
-  process.execPath,
-  [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    ...['--config', 'test/drills/matrix/vitest.config.ts'],
+async function run() {
+  const folder = await mkdtemp(join(tmpdir(), 'truespoke-drills-'));
+  const report = join(folder, 'report.json');
+  // A test's name begins with its fault and names its spoke.
+  const faults = values.only === '' ? '' : `\\b(${values.only.split(',').join('|')})\\b`;
+  const wanted = [faults, values.spoke].filter(Boolean).join('.*');
+  const args = [
+    ...['run', '--config', 'test/drills/matrix/vitest.config.ts'],
     ...['--reporter', 'json', '--outputFile.json', report],
     ...(values.json ? [] : ['--reporter', 'dot']),
     ...(wanted === '' ? [] : ['-t', wanted]),
-  ],
-  {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...process.env,
-      DRILL_HITS: values.hits,
-      DRILL_WORKERS: values.workers,
-      DRILL_LIMIT_MS: values.limit,
-    },
-  },
-);
-const code = await new Promise((resolve) => run.on('exit', (ended) => resolve(ended ?? 1)));
-
-const { testResults } = JSON.parse(await readFile(report, 'utf8'));
-await rm(folder, { recursive: true, force: true });
-const order = ({ name }) => Number(/\d+/.exec(name)?.[0] ?? 0);
-const rows = testResults
-  .flatMap(({ assertionResults }) => assertionResults)
-  .filter(({ status }) => status === 'passed' || status === 'failed')
-  .map(({ title, status, duration, meta, failureMessages }) => ({
-    name: title,
-    ...(meta.drill ?? {}),
-    took: Math.round(duration ?? 0),
-    verdict: status === 'passed' ? 'survived' : 'FAILED',
-    ...(status === 'passed' ? {} : { why: failureMessages.join('\n').slice(0, 2_000) }),
-  }))
-  .sort((a, b) => order(a) - order(b) || a.name.localeCompare(b.name));
-
-const failed = rows.filter(({ verdict }) => verdict !== 'survived');
-if (values.json) process.stdout.write(`${JSON.stringify({ drills: rows, failed: failed.length }, null, 2)}\n`);
-else {
-  const table = [['fault', 'point', 'spoke', 'hit', 'recovered', 'verdict']];
-  for (const { name, fault, point, spoke, hit, recoveredMs, verdict } of rows) {
-    const recovered = typeof recoveredMs === 'number' ? `${recoveredMs} ms` : '';
-    table.push(
-      fault === undefined ? [name, '', '', '', '', verdict] : [fault, point, spoke, `${hit}`, recovered, verdict],
-    );
-  }
-  const widths = table[0].map((_, i) => Math.max(...table.map((row) => (row[1] === '' ? 0 : row[i].length))));
-  const lines = table.map((row) =>
-    row[1] === '' ? `${row[0]}  ${row[5]}` : row.map((cell, i) => cell.padEnd(widths[i])).join('  '),
-  );
-  const worst = Math.max(0, ...rows.map(({ recoveredMs }) => recoveredMs ?? 0));
-  const summary = `${rows.length} drills, ${failed.length} failed; slowest recovery ${worst} ms`;
-  process.stdout.write(`\n${lines.map((line) => line.trimEnd()).join('\n')}\n\n${summary}\n`);
-  for (const { name, why } of failed) process.stdout.write(`\n${name}\n${why}\n`);
+  ];
+  const settings = { DRILL_HITS: values.hits, DRILL_WORKERS: values.workers, DRILL_LIMIT_MS: values.limit };
+  const child = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], {
+    stdio: ['ignore', values.json ? 2 : 'inherit', 'inherit'],
+    env: { ...process.env, ...settings },
+  });
+  const code = await new Promise((resolve) => child.on('exit', (ended) => resolve(ended ?? 1)));
+  const rows = rowsOf(JSON.parse(await readFile(report, 'utf8')));
+  await rm(folder, { recursive: true, force: true });
+  return { rows, code };
 }
-process.exit(code === 0 && failed.length === 0 ? 0 : 1);
+
+async function load(files) {
+  const byName = new Map();
+  for (const file of files) {
+    const { drills } = JSON.parse(await readFile(file, 'utf8'));
+    for (const row of drills) byName.set(row.name, row);
+  }
+  return { rows: [...byName.values()], code: 0 };
+}
+
+const done = values.from === undefined ? await run() : await load(values.from.split(','));
+const rows = sorted(done.rows);
+const failed = rows.filter(({ verdict }) => verdict !== 'survived').length;
+if (values.markdown !== undefined) {
+  const gibibytes = Math.round(totalmem() / 2 ** 30);
+  const machine = `${cpus().length} processors (${cpus()[0]?.model ?? process.arch}), ${gibibytes} GiB, Node ${process.version}`;
+  const date = new Date().toISOString().slice(0, 10);
+  await writeFile(values.markdown, asMarkdown(rows, { machine, date }));
+}
+process.stdout.write(values.json ? `${JSON.stringify({ drills: rows, failed }, null, 2)}\n` : forTerminal(rows));
+process.exit(done.code === 0 && failed === 0 ? 0 : 1);

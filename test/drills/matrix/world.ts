@@ -2,36 +2,13 @@
 // of the simulators' own ledgers. One hub and both simulators serve many drills: each one judges only what came after its mark.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, type TestContext } from 'vitest';
+import { expect } from 'vitest';
 import type { LedgerEntry } from '../../../src/simulators/ledger.js';
 import { openProcessRig, type ProcessRig, type ProcessRigOptions } from '../../support/engine-process.js';
-
-export type Side = 'salesforce' | 'shopify';
-export const sides: readonly Side[] = ['salesforce', 'shopify'];
-
-/** What a row of the table tells. */
-export interface DrillRow {
-  readonly fault: string;
-  readonly point: string;
-  readonly spoke: Side | 'both';
-  readonly hit: number;
-  recoveredMs: number | null;
-}
-
-export const drill = (fault: string, point: string, spoke: Side | 'both', hit: number): DrillRow => ({
-  ...{ fault, point, spoke, hit },
-  recoveredMs: null,
-});
-
-declare module 'vitest' {
-  interface TaskMeta {
-    drill?: DrillRow;
-  }
-}
+import { measureRecovery, sides, type DrillRow, type Side } from './death.js';
 
 /** Restart until everything agrees again. */
 const recoveryMsMax = Number(process.env['DRILL_LIMIT_MS'] ?? 5_000);
-export const hits: readonly number[] = [1, 2, 3].slice(0, Number(process.env['DRILL_HITS'] ?? 3));
 
 const objects = { salesforce: 'Contact', shopify: 'Customer' } as const;
 const names = {
@@ -293,20 +270,21 @@ export class World {
   }
 
   /** Restart; then everything agrees, nothing is on its way, and the ledgers show each effect once. */
-  async recovers(context: TestContext, row: DrillRow, then?: () => Promise<void>): Promise<void> {
-    context.task.meta.drill = row;
-    const from = performance.now();
+  async recovers(row: DrillRow, then?: () => Promise<void>): Promise<void> {
+    const measured = measureRecovery();
     const engine = await this.rig.start();
     try {
+      measured.up(engine);
       await this.rig.until(() => this.agrees());
-      row.recoveredMs = Math.round(performance.now() - from);
+      row.recovery = measured.agreed();
       await this.judge();
       await then?.();
       this.unfinished = false;
     } finally {
       await this.rig.kill(engine);
     }
-    expect(row.recoveredMs, 'restart until everything agrees again, ms').toBeLessThanOrEqual(recoveryMsMax);
+    const { ms, timeline } = row.recovery;
+    expect(ms, `restart until everything agrees again, ms\n${timeline.join('\n')}`).toBeLessThanOrEqual(recoveryMsMax);
   }
 
   async judge(): Promise<void> {
