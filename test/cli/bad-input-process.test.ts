@@ -73,7 +73,8 @@ async function refused(ended: Ended, code: number, expected: RegExp): Promise<vo
   expect(await serversLeft()).toEqual([]);
 }
 
-describe.skipIf(!built)('the embedded hub', () => {
+// Each test starts the program several times, and initdb twice: eight seconds of a processor, minutes of waiting for one on a busy machine.
+describe.skipIf(!built)('the embedded hub', { timeout: 300_000 }, () => {
   test('a data directory of another Postgres version is refused untouched, exit code 1', async () => {
     expect((await truespoke('migrate')).code).toBe(0);
     const version = join(cwd, '.truespoke', 'postgres', 'PG_VERSION');
