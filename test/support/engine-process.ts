@@ -181,7 +181,10 @@ export async function openProcessRig(options: ProcessRigOptions = {}): Promise<P
         } catch (error) {
           last = error;
         }
-        if (performance.now() > end) throw new Error(`not so within ${ms} ms; last: ${String(last)}`);
+        if (performance.now() > end) {
+          const logs = [...alive].map((one) => `\n${one.log().slice(-3_000)}`).join('\n');
+          throw new Error(`not so within ${ms} ms; last: ${String(last)}${logs}`);
+        }
         await systemClock.sleep(20);
       }
     },

@@ -14,7 +14,7 @@ export function rowsOf({ testResults }) {
       ...meta.drill,
       took: Math.round(duration ?? 0),
       verdict: status === 'passed' ? 'survived' : 'FAILED',
-      ...(status === 'passed' ? {} : { why: failureMessages.join('\n').slice(0, 4_000) }),
+      ...(status === 'passed' ? {} : { why: failureMessages.join('\n').slice(0, 8_000) }),
     }));
 }
 
