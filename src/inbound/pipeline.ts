@@ -325,18 +325,20 @@ async function matchAll(
   const { entity, table, mapping } = context;
   await lockMatching(tx, entity.name);
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  // Another transaction may have linked some of them while we waited for the lock.
-  const raced = await linksByExternal(
-    tx,
-    feed,
-    unlinked.map(({ incoming }) => incoming.record.externalId),
-  );
   const candidates = await candidatesOf(tx, context, unlinked);
   // A create of ours may be under way: until its outcome is known the record cannot be judged, any more than a linked one. That its
   // hub row is gone by now makes it no stranger: it would come back to the hub from which it was deleted.
   const named = candidates.flatMap((list) => list.map(({ hubId }) => hubId));
   const keys = unlinked.map(({ incoming }) => incoming.record.hubKey).filter((id) => id !== null);
   const busy = await inFlight(tx, feed, [...new Set([...named, ...keys])]);
+  // Another transaction may have linked some of them while we waited for the lock, and a create that is under way no more has been
+  // settled with its link: asked in this order, one of the answers tells.
+  const joined = await linksByHub(tx, feed, [...new Set(named)]);
+  const raced = await linksByExternal(
+    tx,
+    feed,
+    unlinked.map(({ incoming }) => incoming.record.externalId),
+  );
   const ids = await nextIds(tx, table, unlinked.length);
   const decisions: Decision[] = [];
   const matched: { readonly one: Unlinked; readonly hubId: HubId }[] = [];
@@ -345,7 +347,8 @@ async function matchAll(
     const { incoming, fields } = one;
     const { externalId } = incoming.record;
     const found = match(externalId, candidates[i] ?? []);
-    if (raced.has(externalId) || found.kind === 'raced') {
+    const joinedNow = found.kind === 'one' && joined.get(found.hubId)?.state === 'live';
+    if (raced.has(externalId) || joinedNow || found.kind === 'raced') {
       decisions.push({ incoming, kind: 'refetch', delayMs: 0, why: 'raced' });
       continue;
     }

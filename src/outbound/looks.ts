@@ -2,6 +2,7 @@
 // inbound door; only what may be sent comes back.
 import { must } from '../base/assert.js';
 import type { ExternalId, HubId } from '../model/ids.js';
+import type { Link } from '../model/link.js';
 import type { RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
 import { findCandidates } from '../store/hub.js';
@@ -40,6 +41,11 @@ export async function withoutTwins(
   const records: RemoteRecord[] = [];
   for (const { delivery } of found) {
     const all = twins.get(delivery.hubId) ?? [];
+    // Inbound was faster: what was found has become this row's own record since the row was loaded, and is no twin.
+    if (all.some((one) => isOwn(links.get(one.externalId), delivery))) {
+      settlements.push(afterLooking(batch, delivery, 'linked_meanwhile'));
+      continue;
+    }
     const free = all.filter((one) => links.get(one.externalId)?.state !== 'live' && batch.mapping.accepts(one.fields));
     const [only] = free;
     if (only !== undefined && all.length === 1 && !belongsTo.has(only.externalId) && !rivals.has(delivery.hubId)) {
@@ -87,6 +93,10 @@ async function withRivals(
     }
   }
   return rivals;
+}
+
+function isOwn(link: Link | undefined, { hubId }: Claimed): boolean {
+  return link?.state === 'live' && link.hubId === hubId;
 }
 
 function linkedTo(delivery: Claimed, { externalId, version }: RemoteRecord): Settlement {
