@@ -170,7 +170,10 @@ describe('updates', () => {
       await on.until(() => remote.list('Contact').length === 1);
       await on.settled();
       await idle(on);
-      expect(remote.ledger.filter(({ by }) => by === 'self'), JSON.stringify(remote.ledger)).toHaveLength(1);
+      expect(
+        remote.ledger.filter(({ by }) => by === 'self'),
+        JSON.stringify(remote.ledger),
+      ).toHaveLength(1);
       await on.sql(`update hub.person set name = 'Annabelle'`);
       await idle(on);
       expect(remote.ledger.filter(({ by }) => by === 'self').length).toBeLessThanOrEqual(2);
