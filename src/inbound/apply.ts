@@ -5,11 +5,12 @@ import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Base, BasePair } from '../model/link.js';
 import type { HubRow, RemoteValue } from '../model/record.js';
 import type { DeletePolicy } from '../mapping/mapping.js';
+import { unseenOf } from '../mapping/selection.js';
 import { closeReviews, insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
 import { lane, markDirty, releaseWaiting } from '../store/deliveries.js';
 import { archiveRows, deleteRows, insertRows, markOrigin, updateRows } from '../store/hub.js';
 import { storeEvents } from '../store/inbox.js';
-import { saveLinks } from '../store/links.js';
+import { saveLinks, type LinkWrite } from '../store/links.js';
 import { closeParked, park, type Park } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
@@ -120,6 +121,7 @@ async function writeUpserts(
       Object.keys(upsert.base).length > 0 ||
       upsert.conflicts.length > 0 ||
       Object.keys(upsert.blank).length > 0 ||
+      unseenBy(context, upsert) !== undefined ||
       upsert.version > versionOf(context, upsert),
   );
   await saveLinks(
@@ -133,6 +135,7 @@ async function writeUpserts(
       version: upsert.version,
       settledAtMs: null,
       parent: parentOf(context, upsert.incoming),
+      unseen: unseenBy(context, upsert),
       ...overruledOf(upsert),
     })),
     options.nowMs,
@@ -157,6 +160,16 @@ async function writeUpserts(
 function parentOf({ mapping, resolve }: BatchContext, { parent }: Incoming): HubId | null {
   if (mapping.embedded === null || parent === null) return null;
   return resolve(mapping.embedded.parentEntity, parent) ?? null;
+}
+
+/** What the record did not show, where that is not what its link says. */
+function unseenBy(
+  { mapping, links }: BatchContext,
+  { incoming: { record } }: DecisionOf<'upsert'>,
+): LinkWrite['unseen'] {
+  const before = links.get(record.externalId)?.unseen ?? [];
+  const now = unseenOf(mapping, record);
+  return now.length === before.length && now.every((field) => before.includes(field)) ? undefined : now;
 }
 
 function versionOf(context: BatchContext, upsert: DecisionOf<'upsert'>): string {

@@ -130,7 +130,7 @@ function compareWithBase(fields: ObservedFields, link: Link): 'same' | 'new' | '
     const base = link.base[name as keyof typeof link.base];
     const lost = link.overruled[name as keyof typeof link.overruled];
     if (lost !== undefined && sameRemote(lost, remote)) continue;
-    if (base === undefined) verdict = 'new';
+    if (base === undefined || link.unseen?.includes(name as keyof typeof link.base) === true) verdict = 'new';
     else if (!sameRemote(base.remote, remote)) return 'differs';
   }
   return verdict;
@@ -234,6 +234,7 @@ export function upsert(
     hub: row.fields,
     base: link?.base ?? {},
     assumed: link?.version === '' && incoming.record.version !== '',
+    unseen: link?.unseen,
     overruled: link?.overruled ?? {},
     observed: input.fields,
     hubChangedAtMs,

@@ -18,6 +18,8 @@ export interface MergeInput {
   readonly base: Base;
   /** The base's remote half is what we sent: the spoke's answer did not show what it made of it. */
   readonly assumed?: boolean | undefined;
+  /** Fields whose half is, because the spoke did not show them. */
+  readonly unseen?: Link['unseen'];
   /** What this spoke showed where it was overruled already: no news. */
   readonly overruled: Link['overruled'];
   readonly observed: ObservedFields;
@@ -82,7 +84,8 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   if (direction === 'out') return {};
   if (base !== undefined && sameRemote(observed.remote, base.remote)) return {};
   // The first sight of our own write: the spoke's spelling of it is nobody's edit (law 2).
-  if (base !== undefined && input.assumed && resembles(base.remote, observed.remote))
+  const assumed = input.assumed === true || input.unseen?.includes(field.name) === true;
+  if (base !== undefined && assumed && resembles(base.remote, observed.remote))
     return { base: { hub: base.hub, remote: observed.remote } };
   const lost = input.overruled[field.name];
   if (lost !== undefined && input.hub !== null && sameRemote(observed.remote, lost)) return {};

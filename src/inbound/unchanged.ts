@@ -27,7 +27,7 @@ export async function withoutUnchanged(
 }
 
 function isUnchanged(mapping: SpokeMapping, { record, parent }: Incoming, image: LinkImage): boolean {
-  if (record.deleted || record.version === '' || record.version !== image.version) return false;
+  if (image.partly || record.deleted || record.version === '' || record.version !== image.version) return false;
   for (const field of mapping.fields) {
     const values = field.fromParent ? (parent === null ? null : [parent]) : readsOf(field, record);
     // Not observed is not different.

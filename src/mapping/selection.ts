@@ -1,5 +1,6 @@
 // What must be read of a spoke's object so that every entity mapped to it can be fed. Pure.
-import type { ObjectName, RemotePath, SpokeName } from '../model/ids.js';
+import type { FieldName, ObjectName, RemotePath, SpokeName } from '../model/ids.js';
+import type { RemoteRecord } from '../model/record.js';
 import type { Mapping, SpokeMapping } from './mapping.js';
 
 /** Same shape as the connector contract's `Fields`. */
@@ -26,6 +27,15 @@ export function selectionOf(mapping: Mapping, spoke: SpokeName, object: ObjectNa
     paths: [...paths],
     children: Object.fromEntries([...children].map(([name, set]) => [name, [...set]])),
   };
+}
+
+/** Fields that go both ways, were asked for and are not shown, as where our user may no longer read them (F78). */
+export function unseenOf(mapping: SpokeMapping, record: Pick<RemoteRecord, 'fields'>): readonly FieldName[] {
+  if (mapping.embedded !== null || mapping.direction !== 'both') return [];
+  return mapping.fields
+    .filter(({ direction, fromParent }) => direction === 'both' && !fromParent)
+    .filter(({ reads }) => reads.some((path) => record.fields[path] === undefined))
+    .map(({ field }) => field.name);
 }
 
 /** The objects of a spoke that are read on their own, parents before children. */

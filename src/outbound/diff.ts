@@ -49,6 +49,8 @@ export type Difference =
   /** The pair ends without a call. */
   | { readonly kind: 'unlink' }
   | { readonly kind: 'wait'; readonly entity: EntityName; readonly hubId: HubId }
+  /** All that differs stands in fields that the spoke does not show. */
+  | { readonly kind: 'unseen' }
   | { readonly kind: 'refuse'; readonly field: FieldName | null; readonly code: string; readonly message: string };
 
 export function diff(input: DiffInput): Difference {
@@ -116,7 +118,7 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
   const fields: Record<RemotePath, RemoteValue> = {};
   const hub: Record<FieldName, HubValue> = {};
   const agreed: Record<FieldName, BasePair> = {};
-  let waits: Extract<Difference, { kind: 'wait' }> | null = null;
+  let waits: Extract<Difference, { kind: 'wait' | 'unseen' }> | null = null;
   for (const mapping of input.mapping.fields) {
     const { name, type } = mapping.field;
     if (mapping.direction === 'in' || input.held.has(name)) continue;
@@ -127,12 +129,16 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
     const damaged = base !== undefined && isDamaged(seen === undefined ? link.overruled[name] : seen, base.remote);
     if (base !== undefined && sameHub(type, value, base.hub) && !damaged) continue;
     if (base === undefined && value === null) continue;
+    if (link.unseen?.includes(name) === true) {
+      waits ??= { kind: 'unseen' };
+      continue;
+    }
     const put = putField(input, mapping, value);
     if (put.kind === 'refuse') return put;
     if (put.kind === 'wait') {
       // A reference that closes a circle holds nothing else up.
       if (!input.deferred.has(name)) return put;
-      waits ??= put;
+      waits = put;
       continue;
     }
     if (put.kind === 'skip') continue;

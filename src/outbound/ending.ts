@@ -1,7 +1,10 @@
 // Owns how one delivery of a batch ends or waits: pure words for settle.ts, made from what was decided or answered. Sends nothing.
 import { must } from '../base/assert.js';
 import { backoffMs } from '../base/backoff.js';
+import { unseenOf } from '../mapping/selection.js';
+import type { RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
+import type { LinkWrite } from '../store/links.js';
 import type { Batch, Sendable } from './batch.js';
 import { childLinks } from './children.js';
 import type { ClaimContext, Planned } from './claimed.js';
@@ -80,6 +83,17 @@ export function afterLooking(batch: Batch, delivery: Claimed, reason: string): S
   return later(batch, delivery, delivery.attempt <= 2 ? 0 : backoff(batch, delivery), reason, true);
 }
 
+/** What we wrote and were not shown joins what was not shown before: only inbound, which merges, takes a field off that list. */
+function unseenAfter(
+  { mapping }: Batch,
+  { links }: Pick<ClaimContext, 'links'>,
+  { hubId, intent }: Sendable['outgoing'],
+  record: RemoteRecord | null,
+): LinkWrite['unseen'] {
+  const fresh = record === null ? [] : unseenOf(mapping, record).filter((field) => intent.hub[field] !== undefined);
+  return fresh.length === 0 ? undefined : [...new Set([...(links.get(hubId)?.unseen ?? []), ...fresh])];
+}
+
 export function applied(
   batch: Batch,
   { delivery, outgoing, again, difference }: Omit<Sendable, 'difference'> & Partial<Pick<Sendable, 'difference'>>,
@@ -97,6 +111,7 @@ export function applied(
     state: 'live' as const,
     base,
     version: confirmedVersion(outcome.version, outcome.record),
+    unseen: unseenAfter(batch, context, outgoing, outcome.record),
     settledAtMs: batch.deps.clock.now(),
   };
   const fresh = context.links.get(delivery.hubId)?.state !== 'live';

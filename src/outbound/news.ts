@@ -60,7 +60,8 @@ function isNews(
     if (base === undefined && !(unread && intent.op === 'update')) return false;
     if (intent.op === 'update' && intent.hub[name] === undefined) return false;
     const values = field.reads.map((path) => record.fields[path]);
-    if (values.some((value) => value === undefined)) return false;
+    // Hidden from us since (F78): not written to unseen.
+    if (values.some((value) => value === undefined)) return intent.op === 'update' && field.direction === 'both';
     const image = imageOf(values.map((value) => value ?? null));
     const known = [base === undefined ? null : base.remote, delivery.observed?.[name], link.overruled[name]];
     return !known.some((one) => one !== undefined && sameRemote(image, one));

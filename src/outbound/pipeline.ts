@@ -19,6 +19,7 @@ import { withoutNews, withoutTwins } from './looks.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { outcomeOf, type Outcome } from './outcome.js';
 import { settleBatch, type Settlement } from './settle.js';
+import { lookAtUnseen } from './unseen.js';
 import { resolveUnknown } from './unknown.js';
 
 /** Delivers one batch to one spoke. `ready`: entities whose existing records were read, so that a create cannot double one. */
@@ -107,11 +108,17 @@ async function deliverClaimed(batch: Batch, claimed: readonly Claimed[]): Promis
     }
     const outgoing = outgoingOf(batch, context, one, conditional);
     if (outgoing === null) settlements.push(settleQuietly(batch, context, one));
+    if (one.difference.kind === 'unseen') continue;
     else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
   }
-  const current = await withoutNews(batch, context, sendable, settlements);
-  const free = await withoutTwins(batch, context, current, settlements);
-  const pause = await sendAll(batch, context, free, settlements);
+  settlements.push(...(await lookAtUnseen(batch, context, planned)));
+  // One lane from the look to the write: between the two, nothing else of ours may take the lane and widen the lost-update window.
+  const sent = async (): Promise<{ readonly writes: number; readonly pause: SpokePaused | null }> => {
+    const current = await withoutNews(batch, context, sendable, settlements);
+    const free = await withoutTwins(batch, context, current, settlements);
+    return { writes: free.length, pause: await sendAll(batch, context, free, settlements) };
+  };
+  const { writes, pause } = sendable.length === 0 ? { writes: 0, pause: null } : await inLane(batch, sent);
   await settleBatch(batch, settlements);
   return {
     claimed: claimed.length,
@@ -163,6 +170,7 @@ function outgoingOf(
     case 'wait':
     case 'refuse':
       return null;
+    case 'unseen':
     default:
       return difference satisfies never;
   }

@@ -5,6 +5,7 @@ import { version } from '../model/ids.js';
 import { imageOf, type Base, type BasePair } from '../model/link.js';
 import type { HubFields, RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
+import { unseenOf } from '../mapping/selection.js';
 import { openReviews, type Review } from '../store/conflicts.js';
 import { lockClaimed, release, releaseWaiting, settle, type Claimed, type Release } from '../store/deliveries.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
@@ -214,8 +215,8 @@ function reviewPark(feed: Pick<Park, 'spoke' | 'entity'>, { delivery, review }: 
 }
 
 /**
- * The base after a confirmed write: what the hub held when it was sent, and what the spoke shows now. Without an image of the record
- * the values sent stand for it, where the field is read from the paths it is written to; else the field gets its
+ * The base after a confirmed write: what the hub held when it was sent, and what the spoke shows now. Without an image of the record,
+ * or of the field (F78), the values sent stand for it, where the field is read from the paths it is written to; else the field gets its
  * pair at the next observation.
  */
 export function confirmedBase(
@@ -225,13 +226,15 @@ export function confirmedBase(
   record: RemoteRecord | null,
 ): Base {
   const base: Record<FieldName, BasePair> = {};
+  const hidden = record === null ? [] : unseenOf(mapping, record);
   for (const field of mapping.fields) {
     const { name } = field.field;
     const value = hub[name];
     if (value === undefined) continue;
-    if (record === null && !samePaths(field)) continue;
+    const isShown = record !== null && !hidden.includes(name);
+    if (!isShown && !samePaths(field)) continue;
     // A create leaves out what is empty: a path that was not sent stands for null.
-    const image = imageFrom(record?.fields ?? sent, field.reads, record === null ? null : undefined);
+    const image = isShown ? imageFrom(record.fields, field.reads, undefined) : imageFrom(sent, field.reads, null);
     if (image !== undefined) base[name] = { hub: value, remote: image };
   }
   return base;

@@ -22,21 +22,25 @@ export interface ClassifyInput {
   /** null: not found by id. */
   readonly record: RemoteRecord | null;
   readonly explained: boolean;
+  /** Fields that a person must decide: what they show is known. */
+  readonly open?: ReadonlySet<string> | undefined;
 }
 
-export function classify({ mapping, link, record, explained }: ClassifyInput): Classified {
+export function classify({ mapping, link, record, explained, open }: ClassifyInput): Classified {
   if (record === null || record.deleted) return explained ? { kind: 'explained' } : { kind: 'gone' };
   const shown: Record<FieldName, RemoteValue> = {};
   const unseen: FieldName[] = [];
   let writable = true;
+  const stamped = record.version !== '' && record.version !== link.version;
   for (const field of mapping.fields) {
     if (field.fromParent || field.reads.length === 0) continue;
     const base = link.base[field.field.name];
     const values = field.reads.map((path) => record.fields[path]);
     // Not observed is not different.
     if (values.some((value) => value === undefined)) continue;
-    if (base === undefined) {
-      // Never agreed on, as when it was hidden from us while it was written: inbound takes its first look.
+    if (!stamped && open?.has(field.field.name) === true) continue;
+    if (base === undefined || link.unseen?.includes(field.field.name) === true) {
+      // Never agreed on, or hidden from us since (F78): inbound takes its first look.
       if (field.direction !== 'out' && mapping.direction !== 'out') unseen.push(field.field.name);
       continue;
     }
@@ -48,7 +52,6 @@ export function classify({ mapping, link, record, explained }: ClassifyInput): C
   const fields = Object.keys(shown) as FieldName[];
   if (fields.length === 0 && unseen.length === 0) return { kind: 'agrees' };
   if (explained) return { kind: 'explained' };
-  const stamped = record.version !== '' && record.version !== link.version;
   const missed = stamped || !writable || mapping.direction === 'in' || unseen.length > 0;
   return missed ? { kind: 'missed', fields: [...fields, ...unseen] } : { kind: 'damaged', shown };
 }

@@ -12,12 +12,11 @@ import type { DeletionLimits } from '../model/deletion-window.js';
 import type { EntityName, ExternalId, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
 import type { HubFields, RemoteValue } from '../model/record.js';
-import { insertConflicts, openReviews, type ConflictRow } from '../store/conflicts.js';
+import { insertConflicts, openConflictFields, openReviews, type ConflictRow } from '../store/conflicts.js';
 import { lane, markDirty, type Dirty } from '../store/deliveries.js';
 import {
   closeDrift,
   closeVanished,
-  compareHub,
   explained,
   isCaptured,
   openRun,
@@ -27,12 +26,12 @@ import {
   startRun,
   writtenLsn,
   type DriftRow,
-  type LocalDrift,
 } from '../store/drift.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
 import { countLive, linksByExternal } from '../store/links.js';
 import { transaction, type Pool, type Tx } from '../store/pool.js';
 import { readRows, type HubTable } from '../store/hub.js';
+import { compareHub, type LocalDrift } from '../store/hub-compare.js';
 import { classify, type Classified } from './classify.js';
 
 export interface SweepDeps {
@@ -258,6 +257,11 @@ class FeedSweep {
     // What is under way and links are read after the remote, in this order: a write that settles in between is either still under way
     // or has moved its link, and does not look like drift.
     const busy = await explained(pool, this.feed, links);
+    const open = await openConflictFields(
+      pool,
+      this.feed,
+      links.map(({ hubId }) => hubId),
+    );
     const fresh = await linksByExternal(pool, this.feed, ids);
     const into: Found = { drift: [], dirty: [], hints: [], overwritten: [] };
     const agreed: Link[] = [];
@@ -267,7 +271,13 @@ class FeedSweep {
       if (link?.state !== 'live' || link.version !== before.version || !isDeepStrictEqual(link.base, before.base))
         continue;
       const record = records.get(link.externalId) ?? null;
-      const verdict = classify({ mapping: this.mapping, link, record, explained: busy.has(link.hubId) });
+      const verdict = classify({
+        mapping: this.mapping,
+        link,
+        record,
+        explained: busy.has(link.hubId),
+        open: open.get(link.hubId),
+      });
       if (verdict.kind !== 'agrees') this.collect(verdict, link, into);
       // The hub's side may still be on its way.
       else if (!busy.has(link.hubId)) agreed.push(link);

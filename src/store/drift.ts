@@ -161,7 +161,7 @@ export async function pageLinks(
   return ids.map((id) => links.get(id)).filter((link) => link !== undefined);
 }
 
-/** Records with something on its way, parked, under review or in conflict: what differs about them is explained. */
+/** Records with something on its way or parked: what differs about them is explained. */
 export async function explained(db: Queryable, feed: Feed, links: readonly Link[]): Promise<ReadonlySet<string>> {
   const { rows } = await db.query(
     `select d.hub_id from truespoke.delivery d where d.spoke = $1 and d.entity = $2 and d.hub_id = any($3::text[])
@@ -170,9 +170,7 @@ export async function explained(db: Queryable, feed: Feed, links: readonly Link[
       union select l.hub_id from truespoke.parked p
               join truespoke.link l on l.spoke = p.spoke and l.entity = p.entity and l.external_id = p.key
              where p.spoke = $1 and p.entity = $2 and p.direction = 'in' and p.state in ('open', 'waiting')
-               and l.hub_id = any($3::text[])
-      union select c.hub_id from truespoke.conflict c
-             where c.spoke = $1 and c.entity = $2 and c.state = 'open' and c.hub_id = any($3::text[])`,
+               and l.hub_id = any($3::text[])`,
     [feed.spoke, feed.entity, links.map((link) => link.hubId)],
   );
   return new Set(rows.map((row) => row['hub_id'] ?? ''));

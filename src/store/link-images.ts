@@ -9,6 +9,8 @@ export interface LinkImage {
   readonly version: Version;
   /** Field → what the spoke showed when both sides last agreed. */
   readonly remote: Readonly<Record<FieldName, RemoteValue>>;
+  /** It did not show some field then. */
+  readonly partly: boolean;
 }
 
 /** Live links by external id, those left out that have a write of ours under way. */
@@ -20,7 +22,7 @@ export async function settledImages(
   // Not named, and no word of the state: a plan kept from when the table was small, or one over the index of live links, reads the whole
   // feed for each batch (seen: 400 ms a batch instead of 3).
   const { rows } = await db.query(
-    `select l.external_id, l.state, l.version, l.base_remote from truespoke.link l
+    `select l.external_id, l.state, l.version, l.base_remote, (l.unseen is not null)::text as partly from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[])
         and not exists (select 1 from truespoke.delivery d
                          where d.spoke = $1 and d.entity = $2 and d.hub_id = l.hub_id and d.state in ('sent', 'unknown'))`,
@@ -30,7 +32,11 @@ export async function settledImages(
   return new Map(
     live.map((row) => [
       row['external_id'] as ExternalId,
-      { version: row['version'] as Version, remote: JSON.parse(row['base_remote'] ?? '{}') as LinkImage['remote'] },
+      {
+        version: row['version'] as Version,
+        remote: JSON.parse(row['base_remote'] ?? '{}') as LinkImage['remote'],
+        partly: row['partly'] === 'true',
+      },
     ]),
   );
 }

@@ -16,7 +16,7 @@ import { textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 const columns = `l.spoke, l.entity, l.hub_id, l.external_id, l.state, l.base_hub, l.base_remote, l.version,
-  l.overruled`;
+  l.overruled, l.unseen`;
 
 function toLink(row: Row): Link {
   const hub = JSON.parse(row['base_hub'] ?? '{}') as Record<FieldName, HubValue>;
@@ -32,6 +32,7 @@ function toLink(row: Row): Link {
     state: row['state'] as Link['state'],
     base,
     overruled: JSON.parse(row['overruled'] ?? '{}') as Record<FieldName, RemoteValue>,
+    unseen: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
     version: version(row['version'] ?? ''),
   };
 }
@@ -96,6 +97,8 @@ export interface LinkWrite {
   readonly version: Version;
   /** What the spoke showed where its edit lost just now. */
   readonly overruled?: Readonly<Record<string, RemoteValue>>;
+  /** All that it does not show by now; left out = as before. */
+  readonly unseen?: readonly FieldName[] | undefined;
   /** Set when this write confirms an effect of ours. */
   readonly settledAtMs: number | null;
   /** For an embedded child: the hub record that embeds it. */
@@ -120,12 +123,12 @@ export async function saveLinks(
     name: 'link_save',
     text: `insert into truespoke.link as l
        (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, settled_at, created_at, updated_at,
-        parent_id, overruled)
+        parent_id, overruled, unseen)
      select $1, $2, w.hub_id, w.external_id, w.state, w.base_hub::jsonb, w.base_remote::jsonb, w.version,
-            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz, w.parent_id, w.overruled::jsonb
+            w.settled_at::timestamptz, $10::timestamptz, $10::timestamptz, w.parent_id, w.overruled::jsonb, w.unseen::jsonb
        from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $11::text[],
-                   $12::text[])
-              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at, parent_id, overruled)
+                   $12::text[], $13::text[])
+              as w (hub_id, external_id, state, base_hub, base_remote, version, settled_at, parent_id, overruled, unseen)
       order by w.external_id
      on conflict (spoke, entity, external_id) do update set
        state = excluded.state,
@@ -134,6 +137,7 @@ export async function saveLinks(
        overruled = case when l.overruled is null then excluded.overruled
                         else nullif((l.overruled - array(select jsonb_object_keys(excluded.base_hub)))
                                     || coalesce(excluded.overruled, '{}'), '{}') end,
+       unseen = case when excluded.unseen is null then l.unseen else nullif(excluded.unseen, '[]') end,
        version = greatest(l.version, excluded.version),
        settled_at = coalesce(excluded.settled_at, l.settled_at),
        updated_at = excluded.updated_at, parent_id = coalesce(excluded.parent_id, l.parent_id)
@@ -152,6 +156,7 @@ export async function saveLinks(
       new Date(atMs).toISOString(),
       textArray(writes.map((write) => write.parent ?? null)),
       textArray(writes.map(({ overruled }) => (overruled === undefined ? null : JSON.stringify(overruled)))),
+      textArray(writes.map(({ unseen }) => (unseen === undefined ? null : JSON.stringify(unseen)))),
     ],
   });
   return new Set(rows.map((row) => row['external_id'] ?? ''));
@@ -291,7 +296,7 @@ export async function relink(
 /** A record that was set aside takes the place of the one that was merged into it. What it shows is looked at anew. */
 export async function wakeMerged(tx: Tx, feed: Feed, id: ExternalId, atMs: number): Promise<void> {
   await tx.query(
-    `update truespoke.link set state = 'live', base_hub = '{}', base_remote = '{}', overruled = null, version = '',
+    `update truespoke.link set state = 'live', base_hub = '{}', base_remote = '{}', overruled = null, unseen = null, version = '',
             updated_at = $4::timestamptz
       where spoke = $1 and entity = $2 and external_id = $3 and state = 'merged'`,
     [feed.spoke, feed.entity, id, new Date(atMs).toISOString()],

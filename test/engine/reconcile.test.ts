@@ -110,6 +110,24 @@ describe('the sweep', () => {
     await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'd'`)).length === 1);
   });
 
+  test('damage beside a field that a person must decide is written again; that field is left as it is', async () => {
+    const { on, ids, sweep } = await started();
+    const remote = on.remote('left');
+    const [id = ''] = ids;
+    const [row] = await on.sql(`select id::text as id from hub.person where name = 'a'`);
+    await on.sql(
+      `insert into truespoke.conflict (at, spoke, entity, hub_id, field, base, hub_value, spoke_value, policy, winner, state)
+       values (now(), 'left', 'person', $1, 'note', null, null, null, 'review', 'open', 'open')`,
+      [row?.['id']],
+    );
+    remote.damage('Contact', id, { Name: 'broken', Note: 'open' });
+    expect((await sweep()).drifted).toBe(1);
+    await on.until(() => remote.get('Contact', id)?.fields['Name' as never] === 'a');
+    await on.settled();
+    expect((await sweep()).drifted).toBe(0);
+    expect(remote.get('Contact', id)?.fields['Note' as never]).toBe('open');
+  });
+
   test('rows that do not belong in the spoke, however many, keep no other from being compared', async () => {
     const { on, sweep } = await started();
     await on.stop();

@@ -1,0 +1,88 @@
+// F78 while the field can still be written: what a spoke does not show is not written to unseen, and nothing of it is lost.
+import { afterEach, describe, expect, test } from 'vitest';
+import { openWheel, type Wheel } from '../support/wheel.js';
+
+let wheel: Wheel | undefined;
+afterEach(async () => {
+  await wheel?.end();
+  wheel = undefined;
+});
+
+const person = `
+entity: person
+fields:
+  email: { type: text, match: case-insensitive }
+  name: text
+  size: integer
+spokes:
+  left:
+    object: Contact
+    fields: { email: Email, name: Name, size: Size }
+    delete: propagate
+`;
+
+async function started(conditionalWrite: boolean): Promise<{ readonly on: Wheel; readonly id: string }> {
+  const fields = { Email: {}, Name: { normalise: ['uppercase' as const] }, Size: { type: 'number' as const } };
+  const left = { objects: { Contact: { fields } }, capabilities: { conditionalWrite } };
+  const on = (wheel = await openWheel({ spokes: { left }, mappings: [person], engine: { pollMs: 100 } }));
+  const id = on.remote('left').create('Contact', { Email: 'a@x.test', Name: 'Ann', Size: 1 });
+  on.start();
+  await on.settled();
+  return { on, id };
+}
+
+const hub = async (on: Wheel): Promise<unknown> => (await on.sql('select name, size::text as size from hub.person'))[0];
+const shown = (on: Wheel, id: string): unknown => {
+  const { fields = {} } = on.remote('left').get('Contact', id) ?? {};
+  return { name: fields['Name' as never], size: fields['Size' as never] };
+};
+const waits = async (on: Wheel): Promise<boolean> =>
+  (await on.sql(`select 1 from truespoke.delivery where reason = 'field_not_shown'`)).length === 1;
+const conflicts = (on: Wheel): Promise<unknown> =>
+  on.sql('select field, hub_value, spoke_value from truespoke.conflict order by id');
+
+describe.each([
+  ['with conditional writes', true],
+  ['without conditional writes', false],
+])('%s', (_name, conditionalWrite) => {
+  test('F78 what was edited while we could not see it is not written over; the other fields go their way; then both are merged', async () => {
+    const { on, id } = await started(conditionalWrite);
+    const remote = on.remote('left');
+    remote.hide('Contact', 'Name');
+    remote.edit('Contact', id, { Name: 'SOMEBODY', Size: 2 });
+    await on.until(async () => (await on.sql('select 1 from hub.person where size = 2')).length === 1);
+    await on.sql(`update hub.person set name = 'Bea', size = 3`);
+    await on.until(() => remote.get('Contact', id)?.fields['Size' as never] === 3);
+    await on.until(() => waits(on));
+    expect(shown(on, id)).toEqual({ name: 'SOMEBODY', size: 3 });
+    remote.hide('Contact', 'Name', false);
+    await on.until(async () => (await on.sql('select 1 from truespoke.delivery')).length === 0);
+    await on.settled();
+    expect(await conflicts(on)).toEqual([{ field: 'name', hub_value: 'Bea', spoke_value: 'SOMEBODY' }]);
+    expect(JSON.stringify(shown(on, id)).toLowerCase()).toBe(
+      JSON.stringify({ ...((await hub(on)) as object), size: 3 }).toLowerCase(),
+    );
+  });
+
+  test('F78 hidden while the answer came: the first sight of our own write in the spelling of the spoke is nobody’s edit', async () => {
+    const { on, id } = await started(conditionalWrite);
+    const remote = on.remote('left');
+    const writes = remote.ledger.length;
+    const calls = (): number => remote.calls['write'] ?? 0;
+    const before = calls();
+    // Between our look and the answer.
+    if (conditionalWrite) remote.hide('Contact', 'Name');
+    else remote.trigger('Contact', (fields) => (remote.hide('Contact', 'Name'), fields));
+    await on.sql(`update hub.person set name = 'Bea'`);
+    await on.until(() => calls() > before);
+    await on.settled();
+    remote.hide('Contact', 'Name', false);
+    await on.sql(`update hub.person set size = 5`);
+    await on.until(() => remote.get('Contact', id)?.fields['Size' as never] === 5);
+    await on.settled();
+    expect(await hub(on)).toEqual({ name: 'Bea', size: '5' });
+    expect(shown(on, id)).toEqual({ name: 'BEA', size: 5 });
+    expect(await conflicts(on)).toEqual([]);
+    expect(remote.ledger.slice(writes).filter(({ by }) => by === 'self')).toHaveLength(2);
+  });
+});
