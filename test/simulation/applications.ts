@@ -16,7 +16,7 @@ export interface ApplicationPorts {
   readonly model: Model;
   readonly at: () => { readonly at: number; readonly atMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<FaultPlan, 'deletes' | 'clears' | 'forges'>;
+  readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'clears' | 'forges'>;
   /** One operation is done. */
   readonly did: () => void;
 }
@@ -75,8 +75,8 @@ export class Application {
   }
 
   private async step(query: Query, staged: Staged[]): Promise<void> {
-    const { random } = this.ports;
-    const draw = random.next();
+    const { random, model, plan } = this.ports;
+    const draw = model.living >= plan.crowd ? 0.34 + 0.66 * random.next() : random.next();
     this.ports.did();
     if (draw < 0.18) await this.insert(query, staged, 'person');
     else if (draw < 0.26) await this.insert(query, staged, 'parcel');

@@ -31,6 +31,8 @@ export interface FaultPlan {
   /** Credentials are refused; a person gives new ones later (F77). */
   readonly pauses: boolean;
   readonly deletes: boolean;
+  /** So many records are enough: more edits of the same ones, more conflicts. */
+  readonly crowd: number;
   readonly together: boolean;
   /** People empty fields. */
   readonly clears: boolean;
@@ -93,6 +95,7 @@ export function drawFaults(random: Random): FaultPlan {
     forgeries: chance(0.3),
     pauses: chance(0.2),
     deletes: chance(0.5),
+    crowd: 1_000_000,
     together: chance(0.5),
     clears: chance(0.4),
     merges: chance(0.15),

@@ -45,6 +45,10 @@ export class Model {
     return key;
   }
 
+  get living(): number {
+    return this.keys.size - this.deleted.size;
+  }
+
   nextToken(): number {
     this.tokens += 1;
     return this.tokens;

@@ -24,7 +24,7 @@ export interface PeoplePorts {
   /** Scheduler's count. */
   readonly at: () => { readonly at: number; readonly atMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<FaultPlan, 'deletes' | 'together' | 'clears' | 'merges' | 'twins'>;
+  readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'together' | 'clears' | 'merges' | 'twins'>;
   /** One operation is done. */
   readonly did: () => void;
 }
@@ -36,7 +36,8 @@ export class People {
     const { random } = this.ports;
     this.ports.did();
     const spoke = this.one(spokeNames);
-    const draw = random.next();
+    const isFull = this.ports.model.living >= this.ports.plan.crowd;
+    const draw = isFull ? 0.36 + 0.64 * random.next() : random.next();
     if (draw < 0.04 && this.ports.plan.twins) this.twin(spoke);
     else if (draw < 0.2) this.create(spoke, 'person');
     else if (draw < 0.28) this.create(spoke, 'parcel');

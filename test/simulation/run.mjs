@@ -1,6 +1,7 @@
 // `npm run simulate:engine -- --seeds 1000 [--from 1] [--operations 300] [--twice] [--workers 2]`: the long run of the seeded simulation.
-// `npm run simulate:engine -- --bugs [--only name,…] [--seeds 200] [--operations 150]`: each planted bug must be caught. One of them under the
-// ordinary run: --bug NAME --from SEED --seeds 1.
+// `npm run simulate:engine -- --bugs [--only name,…] [--seeds 200] [--operations 150] [--open] [--keep]`: each planted bug must be
+// caught; --keep records it in planted/README.md, --open hunts those that are not there. One of them under the ordinary run: --bug NAME
+// --from SEED --seeds 1.
 // Replay of one seed, or of the case that a failing one was shrunk to: --replay SEED|FILE. The report names where its whole trace is.
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -17,6 +18,8 @@ const { values } = parseArgs({
     bugs: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     bug: { type: 'string', default: '' },
+    open: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
   },
 });
 const child = spawn(
@@ -29,6 +32,8 @@ const child = spawn(
       SIM_RUN: values.bugs ? 'campaign' : 'seeds',
       SIM_ONLY: values.only,
       SIM_BUG: values.bug,
+      SIM_OPEN: values.open ? '1' : '',
+      SIM_KEEP: values.keep ? '1' : '',
       SIM_SEEDS: values.seeds ?? (values.bugs ? '200' : '100'),
       SIM_FROM: values.from,
       SIM_OPERATIONS: values.operations ?? (values.bugs ? '150' : '300'),

@@ -21,6 +21,8 @@ export interface PlantedBug extends Edit {
   /** Faults that it needs more often than chance brings them. */
   readonly plan?: Partial<FaultPlan>;
   readonly operations?: number;
+  /** Why no seed shows it: another rule holds, or the world lacks something. Without this, escaping is a hole to close. */
+  readonly escapes?: string;
 }
 
 /** Left in the global object by each planted file once it runs, so that a bug nobody loads does not count as planted. */

@@ -1,24 +1,35 @@
-// `npm run simulate:engine -- --bugs`: each planted bug must be caught, by a law that the same seed keeps without the bug.
-import { createServer } from 'vite';
+// `npm run simulate:engine -- --bugs`: each planted bug must be caught, by a law that the same seed keeps without the bug. With --keep, what
+// was caught is recorded at once, so that a hunt that is stopped loses nothing.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { expect, inject, test } from 'vitest';
 import { simulate } from '../simulate.js';
 import { allBugs } from './all.js';
+import { huntApart } from './apart.js';
 import type { PlantedBug } from './bug.js';
-import { optionsOf, type hunt, type Hunt } from './hunt.js';
-import { plantedBug } from './plugin.js';
+import { optionsOf, type Hunt } from './hunt.js';
+import { keep, readRecord } from './record.js';
 
+const first = Number(process.env['SIM_FROM'] ?? '1');
 const seeds = Number(process.env['SIM_SEEDS']);
 const operations = Number(process.env['SIM_OPERATIONS']);
+const openOnly = process.env['SIM_OPEN'] === '1';
+const keeps = process.env['SIM_KEEP'] === '1';
 const only = (process.env['SIM_ONLY'] ?? '').split(',').filter((name) => name !== '');
 
 test('every planted bug is caught', async () => {
-  const bugs = only.length === 0 ? allBugs : allBugs.filter(({ name }) => only.includes(name));
+  const done = openOnly ? new Set((await readRecord()).map(({ bug }) => bug)) : new Set<string>();
+  const bugs = allBugs.filter(({ name }) => (only.length === 0 || only.includes(name)) && !done.has(name));
   const escaped: string[] = [];
+  const commit = keeps ? await head() : '';
   say(`${'bug'.padEnd(52)}${'law'.padEnd(18)}${'seed'.padStart(5)}${'seeds'.padStart(6)}${'s'.padStart(8)}  violation`);
   for (const bug of bugs) {
     const found = await catchBug(bug);
     say(row(bug, found));
     if (found.caught === null) escaped.push(bug.name);
+    else if (keeps) {
+      await keep({ bug: bug.name, ...found.caught, operations: found.operations, commit }, allBugs);
+    }
   }
   say(`${bugs.length - escaped.length} of ${bugs.length} planted bugs caught`);
   expect(escaped).toEqual([]);
@@ -27,8 +38,13 @@ test('every planted bug is caught', async () => {
 /** Hunts on where a seed fails without the bug as well. */
 async function catchBug(bug: PlantedBug): Promise<Hunt> {
   let total: Hunt = { bug: bug.name, caught: null, seeds: 0, seconds: 0, operations, broken: [] };
-  for (let from = 1; ;) {
-    const one = await huntApart(bug, from);
+  for (let from = first; ;) {
+    const one = await huntApart(bug, {
+      cluster: inject('postgresUrl'),
+      from,
+      seeds: first + seeds - from,
+      operations,
+    });
     total = { ...one, seeds: total.seeds + one.seeds, seconds: total.seconds + one.seconds };
     if (one.caught === null) return total;
     const { seed } = one.caught;
@@ -36,7 +52,7 @@ async function catchBug(bug: PlantedBug): Promise<Hunt> {
     if (without.length === 0) return total;
     say(`seed ${seed} fails without ${bug.name} too: ${without[0]}`);
     from = seed + 1;
-    if (from > seeds) return { ...total, caught: null };
+    if (from >= first + seeds) return { ...total, caught: null };
   }
 }
 
@@ -53,22 +69,10 @@ function clean(bug: PlantedBug, seed: number, count: number): Promise<readonly s
   return run;
 }
 
-/** An engine of its own, with the bug in it, loaded beside the clean one: a process for each would cost more than the hunt. */
-async function huntApart(bug: PlantedBug, from: number): Promise<Hunt> {
-  const server = await createServer({
-    configFile: false,
-    appType: 'custom',
-    logLevel: 'error',
-    optimizeDeps: { noDiscovery: true },
-    server: { middlewareMode: true, hmr: false, ws: false, watch: null },
-    plugins: [plantedBug(bug.name)],
-  });
-  try {
-    const planted = (await server.ssrLoadModule('/test/simulation/planted/hunt.ts')) as { hunt: typeof hunt };
-    return await planted.hunt(bug, { cluster: inject('postgresUrl'), from, seeds: seeds - from + 1, operations });
-  } finally {
-    await server.close();
-  }
+async function head(): Promise<string> {
+  const given = process.env['SIM_COMMIT'] ?? '';
+  if (given !== '') return given;
+  return (await promisify(execFile)('git', ['rev-parse', '--short', 'HEAD'])).stdout.trim();
 }
 
 function row(bug: PlantedBug, { caught, seeds: tried, seconds, broken }: Hunt): string {

@@ -1,5 +1,6 @@
 // Planted bugs of capture: what was committed to the hub must be journaled, marked and only then acknowledged (law 6).
 import type { PlantedBug } from './bug.js';
+import { diesAt } from './plans.js';
 
 const file = 'src/outbound/capture.ts';
 const reader = 'src/outbound/change-reader.ts';
@@ -44,7 +45,7 @@ export const captureBugs: readonly PlantedBug[] = [
       slot,
       epoch,
       durableLsn: endLsn,`,
-    plan: { crashes: true, crashpointRate: 0.02 },
+    plan: diesAt(0.3, 'position_advanced'),
     why: 'after a crash the rows are sent again and skipped: the position says they are durable',
   },
   {
@@ -61,8 +62,8 @@ export const captureBugs: readonly PlantedBug[] = [
     file,
     find: `    await markDirty(tx, [...gathered.dirty.values()]);`,
     replace: `    const late = [...gathered.dirty.values()];
-    void this.deps.clock.sleep(50).then(() => transaction(this.deps.pool, (own) => markDirty(own, late)));`,
-    plan: { crashes: true, crashpointRate: 0.02 },
+    void this.deps.clock.sleep(2_000).then(() => transaction(this.deps.pool, (own) => markDirty(own, late)));`,
+    plan: diesAt(0.2, 'journal_committed', 'acknowledged'),
     why: 'a crash between the two leaves a journaled edit that nobody delivers',
   },
   {

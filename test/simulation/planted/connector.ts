@@ -1,5 +1,6 @@
 // Planted bugs of a connector (the memory one stands for all): reading by cursor skips nothing, results belong to their own writes (laws 5, 7).
 import type { PlantedBug } from './bug.js';
+import { deaf, fewer, lagging, reordered } from './plans.js';
 
 const changes = 'src/connectors/memory/changes.ts';
 const write = 'src/connectors/memory/write.ts';
@@ -11,6 +12,7 @@ export const connectorBugs: readonly PlantedBug[] = [
     file: changes,
     find: `from.after - (config.versions === 'clock' ? config.overlapMs : 0) : from.stamp;`,
     replace: `from.after : from.stamp;`,
+    plan: deaf,
     why: 'F96: what was committed late with an older stamp is never read',
   },
   {
@@ -19,6 +21,7 @@ export const connectorBugs: readonly PlantedBug[] = [
     file: changes,
     find: `      : Math.min(remote.newestStamp(), remote.lowestUnseen(object, remote.faults.indexLagMs) - 1);`,
     replace: `      : remote.newestStamp();`,
+    plan: lagging,
     why: 'the window ends where the index has not come yet',
   },
   {
@@ -27,6 +30,7 @@ export const connectorBugs: readonly PlantedBug[] = [
     file: changes,
     find: `const behind = row.stamp > start || (from.until !== null && row.stamp === start && row.id > from.id);`,
     replace: `const behind = row.stamp > start;`,
+    plan: deaf,
     why: 'F94: of many records with one stamp the second page is skipped',
   },
   {
@@ -37,6 +41,7 @@ export const connectorBugs: readonly PlantedBug[] = [
             until: page.until,`,
     replace: `            after: page.until,
             until: null,`,
+    plan: deaf,
     why: 'the cursor of the first page claims the whole window',
   },
   {
@@ -45,6 +50,7 @@ export const connectorBugs: readonly PlantedBug[] = [
     file: write,
     find: `      byReference.get(reference) ?? {`,
     replace: `      answers[reference]?.result ?? {`,
+    plan: reordered,
     why: 'F70: results come in another order, or fewer than were asked',
   },
   {
@@ -58,6 +64,7 @@ export const connectorBugs: readonly PlantedBug[] = [
         version: '' as never,
         record: null,
       },`,
+    plan: fewer,
     why: 'F70: a create without a result is linked to nothing',
   },
 ];

@@ -44,7 +44,7 @@ export async function hunt(bug: PlantedBug, options: HuntOptions): Promise<Hunt>
 }
 
 /** Busy and brief: what counts is what the faults of the seed do to the bug. */
-const brief: Partial<FaultPlan> = { actRate: 0.15, idlePolls: 10 };
+const brief: Partial<FaultPlan> = { actRate: 0.15, idlePolls: 5, damage: false, quotas: [] };
 
 export const optionsOf = (bug: PlantedBug): { readonly plan: Partial<FaultPlan> } => ({
   plan: { ...brief, ...bug.plan },

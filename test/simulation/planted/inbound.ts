@@ -1,5 +1,6 @@
 // Planted bugs of inbound: what a spoke shows is judged against the base, once, and nothing of it is lost (laws 1, 3, 4, 7, 8, 9).
 import type { PlantedBug } from './bug.js';
+import { conflicts, deaf, diesAt, hides, lagging, lost, stale } from './plans.js';
 
 const decide = 'src/inbound/decide.ts';
 const merge = 'src/inbound/merge.ts';
@@ -14,6 +15,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `  if (link?.state === 'live' && record.version !== '' && record.version < link.version) {`,
     replace: `  if (link?.state === 'merged') {`,
+    plan: stale,
     why: 'a replica that lags shows what was there before our write: it looks like a person reverting it',
   },
   {
@@ -22,6 +24,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  const refetches = of('refetch');`,
     replace: `  const refetches = of('refetch').filter(({ why }) => why !== 'equal_stamp');`,
+    plan: deaf,
     why: 'two edits within one second carry one stamp: the second is never seen',
   },
   {
@@ -30,6 +33,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `  if (link !== undefined && context.busy.has(link.hubId)) {`,
     replace: `  if (link === null) {`,
+    plan: lost,
     why: 'our own unconfirmed write is taken for an edit of the spoke and fights with the next edit of the hub',
   },
   {
@@ -38,6 +42,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  const refetches = of('refetch');`,
     replace: `  const refetches = of('refetch').filter(({ why }) => why !== 'in_flight');`,
+    plan: lost,
     why: 'an edit that was read while a write of ours was under way is put off and forgotten',
   },
   {
@@ -66,7 +71,7 @@ export const inboundBugs: readonly PlantedBug[] = [
       order by l.external_id for update\`,`,
     replace: `      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[]) and l.state <> 'tombstone'
       order by l.external_id for update\`,`,
-    plan: { deletes: true },
+    plan: { ...stale, deletes: true },
     why: 'a read that lags behind a deletion makes the record anew',
   },
   {
@@ -79,7 +84,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     replace: `      state: 'tombstone',
       base: {},
       version: '' as never,`,
-    plan: { deletes: true },
+    plan: { ...stale, deletes: true },
     why: 'a read older than the deletion brings the record back',
   },
   {
@@ -88,6 +93,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `    conflicts: unseen(context, link, context.rows.get(link.hubId)),`,
     replace: `    conflicts: [],`,
+    plan: { ...conflicts, deletes: true },
     why: 'the spoke deletes what the hub has edited: the edit is gone without a trace',
   },
   {
@@ -96,6 +102,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `why: 'deleted_in_hub', conflicts: overruled(context, link, fields) };`,
     replace: `why: 'deleted_in_hub', conflicts: [] };`,
+    plan: { ...conflicts, deletes: true },
     why: 'the hub deletes what the spoke has edited: the edit is gone without a trace',
   },
   {
@@ -105,7 +112,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     find: `    if (value === undefined) return null;
     values.push(value);`,
     replace: `    values.push(value ?? null);`,
-    plan: { hides: true },
+    plan: hides,
     why: 'a field that our credential may not see for a while is emptied everywhere',
   },
   {
@@ -123,6 +130,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: normalise,
     find: `(deferred.has(field.field.name) ? later : missing).push({ entity: ref, externalId: id });`,
     replace: `fields[field.field.name] = { hub: null, remote };`,
+    plan: lagging,
     why: 'a child that comes before its parent loses it',
   },
   {
@@ -131,6 +139,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `      return { incoming, kind: 'wait', missing: normalised.missing };`,
     replace: `      return { incoming, kind: 'ignore', why: 'same' };`,
+    plan: lagging,
     why: 'what arrives before what it refers to is forgotten',
   },
   {
@@ -139,6 +148,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  await park(tx, parks, options.nowMs);`,
     replace: ``,
+    plan: lagging,
     why: 'what cannot be taken in yet is not set aside either',
   },
   {
@@ -147,6 +157,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  await insertConflicts(tx, rows, options.nowMs);`,
     replace: ``,
+    plan: conflicts,
     why: 'the value that lost is nowhere any more',
   },
   {
@@ -155,6 +166,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `      return compareHub(field.type, spoke, hub) > 0 ? 'spoke' : 'hub';`,
     replace: `      return compareHub(field.type, spoke, hub) < 0 ? 'spoke' : 'hub';`,
+    plan: conflicts,
     why: 'one sign',
   },
   {
@@ -163,6 +175,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `  if (type === 'integer' || type === 'decimal') return compareDecimals(a, b);`,
     replace: ``,
+    plan: conflicts,
     why: "'9' is more than '10'",
   },
   {
@@ -171,6 +184,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `      return policy.of === input.spoke ? 'spoke' : 'hub';`,
     replace: `      return policy.of === 'hub' ? 'hub' : 'spoke';`,
+    plan: conflicts,
     why: 'a field that belongs to one system is decided by any',
   },
   {
@@ -179,6 +193,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `      return 'open';`,
     replace: `      return 'hub';`,
+    plan: conflicts,
     why: 'what a person was to decide is decided without one',
   },
   {
@@ -187,6 +202,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `[...(parseList(hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])]`,
     replace: `[...(parseList(base?.hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])]`,
+    plan: conflicts,
     why: 'entries that the hub has added since are dropped',
   },
   {
@@ -195,6 +211,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  const overruled = { ...blank, ...Object.fromEntries(lost) };`,
     replace: `  const overruled = { ...blank, ...Object.fromEntries(lost.slice(0, 0)) };`,
+    plan: conflicts,
     why: 'an edit that lost counts as news each time that it is read',
   },
   {
@@ -203,6 +220,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `  } else if (sameHub(field.type, hub, base.hub)) return taken;`,
     replace: `  }`,
+    plan: conflicts,
     why: 'two-way instead of three-way: what the hub merely held counts as its edit',
   },
   {
@@ -211,6 +229,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `  return { push: winner === 'hub', conflict: conflict(winner) };`,
     replace: `  return { base: { hub, remote: observed.remote }, push: winner === 'hub', conflict: conflict(winner) };`,
+    plan: conflicts,
     why: 'the base claims an agreement: the winner never reaches the spoke',
   },
   {
@@ -219,6 +238,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: merge,
     find: `    return { set: { value: combined }, base: observed, push: true, conflict: conflict('both') };`,
     replace: `    return { set: { value: combined }, base: { hub: combined, remote: observed.remote }, push: false, conflict: conflict('both') };`,
+    plan: conflicts,
     why: 'the union stays in the hub',
   },
   {
@@ -231,7 +251,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     also: [
       { file: pipeline, find: `      await hooks.commit?.(tx);\n      return tally;`, replace: `      return tally;` },
     ],
-    plan: { crashes: true, crashpointRate: 0.02 },
+    plan: diesAt(0.1, 'page_written', 'page_merged'),
     why: 'a crash after the cursor and before its effects skips a page for good',
   },
   {

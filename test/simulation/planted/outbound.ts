@@ -1,5 +1,6 @@
 // Planted bugs of outbound: a write is sent once, confirmed before the base moves, and looked for when its answer is lost (laws 1, 2, 5).
 import type { PlantedBug } from './bug.js';
+import { conflicts, diesAt, lost, refused, restarts, stale, stalls, throttled, unapplied } from './plans.js';
 
 const pipeline = 'src/outbound/pipeline.ts';
 const outcome = 'src/outbound/outcome.ts';
@@ -16,6 +17,7 @@ export const outboundBugs: readonly PlantedBug[] = [
     file: outcome,
     find: `      return { kind: 'unknown', reason: result.cause };`,
     replace: `      return { kind: 'later', delayMs: rules.backoffMs, reason: result.cause, counts: true };`,
+    plan: lost,
     why: 'a lost answer is not a failed write',
   },
   {
@@ -26,6 +28,7 @@ export const outboundBugs: readonly PlantedBug[] = [
     replace: `      return externalId === null
         ? { kind: 'unknown', reason: result.cause }
         : { kind: 'applied', externalId, version: '' as never, record: null };`,
+    plan: unapplied,
     why: 'a lost answer is not a success either',
   },
   {
@@ -34,6 +37,7 @@ export const outboundBugs: readonly PlantedBug[] = [
     file: outcome,
     find: `  if (shows(found, intent, spelling)) return { kind: 'applied', record: found };`,
     replace: ``,
+    plan: lost,
     why: 'our own write, found again, is taken for someone else',
   },
   {
@@ -42,6 +46,7 @@ export const outboundBugs: readonly PlantedBug[] = [
     file: outcome,
     find: `  if (!moved) return { kind: 'not_applied' };`,
     replace: `  if (!moved) return { kind: 'applied', record: found };`,
+    plan: unapplied,
     why: 'a write that never arrived counts as done',
   },
   {
@@ -52,7 +57,7 @@ export const outboundBugs: readonly PlantedBug[] = [
             not_before = null`,
     replace: `        set state = 'pending', holder = null, lease_until = null,
             not_before = null`,
-    plan: { crashes: true },
+    plan: diesAt(0.08, 'delivery_sent', 'delivery_answered', 'delivery_settling'),
     why: 'F8: the request may have left before the process died',
   },
   {
@@ -63,6 +68,7 @@ export const outboundBugs: readonly PlantedBug[] = [
        from`,
     replace: `        set state = 'pending', holder = null, lease_until = null
        from`,
+    plan: restarts,
     why: 'the batch failed on our side after its request had left',
   },
   {
@@ -96,6 +102,7 @@ import { saveLinks } from '../store/links.js';
 import { transaction } from '../store/pool.js';`,
       },
     ],
+    plan: lost,
     why: 'a write that is refused or lost leaves a base that neither side ever held',
   },
   {
@@ -120,6 +127,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/store/links.ts',
     find: `       version = greatest(l.version, excluded.version),`,
     replace: `       version = excluded.version,`,
+    plan: stale,
     why: 'an unconfirmed effect forgets how far the spoke was seen: any older read is news again',
   },
   {
@@ -130,6 +138,7 @@ import { transaction } from '../store/pool.js';`,
         expect,`,
     replace: `        children: intent.children ?? {},
         expect: null,`,
+    plan: conflicts,
     why: 'a conditional write without its condition: nobody looked before, nobody checks',
   },
   {
@@ -138,6 +147,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/outbound/news.ts',
     find: `  if (mapping.direction === 'out') return found;`,
     replace: `  if (mapping.direction !== 'in') return found;`,
+    plan: conflicts,
     why: 'what someone edited since the last poll is written over',
   },
   {
@@ -146,6 +156,7 @@ import { transaction } from '../store/pool.js';`,
     file: outcome,
     find: `        : observe([externalId], false, 'stale', rules);`,
     replace: `        : { kind: 'applied', externalId, version: '' as never, record: result.record };`,
+    plan: conflicts,
     why: 'the condition did not hold, and nobody minds',
   },
   {
@@ -156,6 +167,7 @@ import { transaction } from '../store/pool.js';`,
     replace: `      return externalId === null
         ? { kind: 'later', delayMs: result.retryAfterMs, reason: 'throttled', counts: false }
         : { kind: 'applied', externalId, version: '' as never, record: null };`,
+    plan: throttled,
     why: 'a 429 that nobody reads: the write is dropped',
   },
   {
@@ -164,6 +176,7 @@ import { transaction } from '../store/pool.js';`,
     file: outcome,
     find: `      return { kind: 'later', delayMs: result.retryAfterMs, reason: 'throttled', counts: false };`,
     replace: `      return { kind: 'park', code: 'throttled', message: 'too many requests', field: null };`,
+    plan: throttled,
     why: 'a busy spoke is no fault of the record, and no question for a person',
   },
   {
@@ -172,6 +185,7 @@ import { transaction } from '../store/pool.js';`,
     file: settle,
     find: `  await park(tx, parks, nowMs);`,
     replace: ``,
+    plan: refused,
     why: 'what the spoke refuses is dropped without a word',
   },
   {
@@ -180,6 +194,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/store/deliveries.ts',
     find: `and d.hub_id = r.hub_id and d.generation = r.generation\`,`,
     replace: `and d.hub_id = r.hub_id\`,`,
+    plan: lost,
     why: 'an edit that arrived while the write was under way is never sent',
   },
   {
@@ -188,6 +203,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/store/deliveries.ts',
     find: `       generation = d.generation + 1, lane = least(d.lane, excluded.lane),`,
     replace: `       generation = excluded.generation, lane = least(d.lane, excluded.lane),`,
+    plan: lost,
     why: 'the upsert overwrites the count: nobody can tell that something newer arrived',
   },
   {
@@ -207,6 +223,7 @@ import { transaction } from '../store/pool.js';`,
               \${`,
     replace: `where spoke = $1 and entity = $2 and state in ('\${request.state}', 'sent') and (not_before is null or not_before <= $4::timestamptz)
               \${`,
+    plan: lost,
     why: 'a second lane takes a record whose write is under way',
   },
   {
@@ -215,7 +232,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/store/deliveries.ts',
     find: `       join unnest($3::text[], $4::text[]) as r (hub_id, fence) on d.hub_id = r.hub_id and d.fence = r.fence::bigint`,
     replace: `       join unnest($3::text[], $4::text[]) as r (hub_id, fence) on d.hub_id = r.hub_id`,
-    plan: { stalls: true, leaseMs: 10_000 },
+    plan: stalls,
     why: 'F24: a worker that slept through its lease settles what another has claimed since',
   },
   {
@@ -227,7 +244,7 @@ import { transaction } from '../store/pool.js';`,
      returning d.hub_id\`,`,
     replace: `      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id
      returning d.hub_id\`,`,
-    plan: { stalls: true, leaseMs: 10_000 },
+    plan: stalls,
     why: 'F24: a worker that slept through its lease sends an old value',
   },
   {
@@ -278,6 +295,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/outbound/claimed.ts',
     find: `    held: context.held.get(delivery.hubId) ?? new Set(),`,
     replace: `    held: new Set(),`,
+    plan: conflicts,
     why: 'what a person was asked about is written over before the answer',
   },
   {

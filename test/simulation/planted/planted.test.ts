@@ -1,10 +1,15 @@
-// The tests of the tests stay true: each planted bug still fits the engine's source. That the simulation catches each of them is
-// `npm run simulate:engine -- --bugs`.
+// The tests of the tests stay true: each planted bug still fits the engine's source, what was caught is on record, and the catcher catches.
+// That the simulation catches each of them is `npm run simulate:engine -- --bugs`.
 import { readFile } from 'node:fs/promises';
 import ts from 'typescript';
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
+import { simulate } from '../simulate.js';
 import { allBugs } from './all.js';
+import { huntApart } from './apart.js';
 import { filesOf, plant } from './bug.js';
+import { optionsOf } from './hunt.js';
+import { bugNamed } from './plugin.js';
+import { readRecord, tableFile, tableOf } from './record.js';
 
 const files = [...new Set(allBugs.flatMap(filesOf))];
 const sources = new Map(await Promise.all(files.map(async (file) => [file, await readFile(file, 'utf8')] as const)));
@@ -34,3 +39,21 @@ test('a bug whose text is gone or stands twice fails loudly', () => {
   expect(() => plant('', bug.file, bug)).toThrow(/stands 0 times/);
   expect(() => plant(bug.find + bug.find, bug.file, bug)).toThrow(/stands 2 times/);
 });
+
+test('what was caught is on record, each within two hundred seeds', async () => {
+  const record = await readRecord();
+  const names = new Set(allBugs.map(({ name }) => name));
+  expect(record.filter(({ bug }) => !names.has(bug))).toEqual([]);
+  expect(record.filter(({ seed }) => seed > 200)).toEqual([]);
+  expect(await readFile(tableFile, 'utf8')).toBe(tableOf(allBugs, record));
+});
+
+test('the simulation catches a planted bug, and keeps the same law without it', async () => {
+  const bug = bugNamed('spilled-chunk-forgotten');
+  const cluster = inject('postgresUrl');
+  const { caught } = await huntApart(bug, { cluster, from: 1, seeds: 4, operations: 20 });
+  expect(caught).not.toBeNull();
+  const { seed = 0, violation } = caught ?? {};
+  const clean = await simulate({ seed, operations: 20, cluster, ...optionsOf(bug) });
+  expect(clean.violations).not.toContain(violation);
+}, 300_000);

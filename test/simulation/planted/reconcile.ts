@@ -1,5 +1,6 @@
 // Planted bugs of reconcile and replay: they only re-enqueue, and never act on a look that is out of date (laws 4, 8, 9).
 import type { PlantedBug } from './bug.js';
+import { refused, stale, sweeps } from './plans.js';
 
 const sweep = 'src/reconcile/sweep.ts';
 const classify = 'src/reconcile/classify.ts';
@@ -9,17 +10,25 @@ export const reconcileBugs: readonly PlantedBug[] = [
     name: 'missed-edit-taken-for-damage',
     law: 'law 4',
     file: classify,
-    find: `  const stamped = record.version !== '' && record.version !== link.version;`,
-    replace: `  const stamped = false;`,
+    find: `const stamped = record.version !== '' && record.version !== link.version;`,
+    replace: `const stamped = false;`,
+    plan: sweeps,
     why: 'an edit that the next poll would bring is written over by the repair',
   },
   {
     name: 'what-is-under-way-counts-as-drift',
     law: 'law 4',
     file: classify,
-    find: `  if (explained) return { kind: 'explained' };
-  const stamped = record.version !== '' && record.version !== link.version;`,
-    replace: `  const stamped = record.version !== '' && record.version > link.version;`,
+    find: `  if (explained) return { kind: 'explained' };`,
+    replace: ``,
+    also: [
+      {
+        file: classify,
+        find: `record.version !== '' && record.version !== link.version;`,
+        replace: `record.version !== '' && record.version > link.version;`,
+      },
+    ],
+    plan: sweeps,
     why: 'a read older than our own write is repaired as damage',
   },
   {
@@ -37,6 +46,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
     file: 'src/engine/replay.ts',
     find: `    outward.map(({ spoke, entity, key }) => ({`,
     replace: `    outward.slice(1).map(({ spoke, entity, key }) => ({`,
+    plan: refused,
     why: 'marked as tried again, and one of them is not',
   },
   {
@@ -45,6 +55,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
     file: 'src/engine/inbound-service.ts',
     find: `all.some((hint) => hint.deleted || hint.topic === absentTopic));`,
     replace: `all.length > 0);`,
+    plan: stale,
     why: 'a read that lags behind the creation deletes the record everywhere',
   },
 ];
