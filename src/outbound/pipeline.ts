@@ -106,19 +106,15 @@ async function deliverClaimed(batch: Batch, claimed: readonly Claimed[]): Promis
       settlements.push(held(one.delivery));
       continue;
     }
+    if (one.difference.kind === 'unseen') continue;
     const outgoing = outgoingOf(batch, context, one, conditional);
     if (outgoing === null) settlements.push(settleQuietly(batch, context, one));
-    if (one.difference.kind === 'unseen') continue;
     else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
   }
   settlements.push(...(await lookAtUnseen(batch, context, planned)));
-  // One lane from the look to the write: between the two, nothing else of ours may take the lane and widen the lost-update window.
-  const sent = async (): Promise<{ readonly writes: number; readonly pause: SpokePaused | null }> => {
-    const current = await withoutNews(batch, context, sendable, settlements);
-    const free = await withoutTwins(batch, context, current, settlements);
-    return { writes: free.length, pause: await sendAll(batch, context, free, settlements) };
-  };
-  const { writes, pause } = sendable.length === 0 ? { writes: 0, pause: null } : await inLane(batch, sent);
+  const current = await withoutNews(batch, context, sendable, settlements);
+  const free = await withoutTwins(batch, context, current, settlements);
+  const pause = await sendAll(batch, context, free, settlements);
   await settleBatch(batch, settlements);
   return {
     claimed: claimed.length,
@@ -168,9 +164,9 @@ function outgoingOf(
     case 'none':
     case 'unlink':
     case 'wait':
+    case 'unseen':
     case 'refuse':
       return null;
-    case 'unseen':
     default:
       return difference satisfies never;
   }
