@@ -7,14 +7,14 @@ import type { GatedPool } from './gated-pool.js';
 import { hubValue, keyOf, tokensOf, type Edit, type Model } from './model.js';
 import { removable } from './people.js';
 import type { FaultPlan } from './faults.js';
-import { writable, type EntityId, type FollowedField, spokeNames } from './world.js';
+import { followedEntities, writable, type EntityId, type FollowedField, spokeNames } from './world.js';
 
 export interface ApplicationPorts {
   readonly pool: GatedPool;
   readonly clock: Clock;
   readonly random: Random;
   readonly model: Model;
-  readonly at: () => { readonly at: number; readonly atMs: number };
+  readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
   readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'clears' | 'forges'>;
   /** One operation is done. */
@@ -22,7 +22,10 @@ export interface ApplicationPorts {
 }
 
 type Query = (text: string, values?: readonly unknown[]) => Promise<{ rows: Record<string, string | null>[] }>;
-type Staged = Edit | { readonly removes: string } | { readonly counts: string; readonly by: number };
+type Staged =
+  | Edit
+  | { readonly removes: string; readonly shown: ReadonlySet<number> }
+  | { readonly counts: string; readonly by: number };
 
 const isEdit = (one: Staged): one is Edit => 'token' in one;
 
@@ -59,7 +62,7 @@ export class Application {
       for (const one of staged) if (isEdit(one)) model.edits.set(one.token, one);
       await query('commit');
       for (const one of staged) {
-        if ('removes' in one) model.remove(one.removes, 'hub');
+        if ('removes' in one) model.remove(one.removes, 'hub', one.shown);
         else if ('counts' in one) model.count(one.counts, one.by);
         else model.record(one);
       }
@@ -151,9 +154,12 @@ export class Application {
     const usable = rows.filter((row) => removable(row['key'] ?? ''));
     if (usable.length === 0) return;
     const row = this.one(usable);
-    const { rows: gone } = await query(`delete from hub.person where id = $1 returning key`, [row['id']]);
+    const { fields } = followedEntities.person;
+    const columns = fields.map(({ field }) => `${field}::text as ${field}`).join(', ');
+    const { rows: gone } = await query(`delete from hub.person where id = $1 returning key, ${columns}`, [row['id']]);
     const key = keyOf(gone[0]?.['key']);
-    if (key !== null) staged.push({ removes: key });
+    if (key === null) return;
+    staged.push({ removes: key, shown: new Set(fields.flatMap((one) => tokensOf(one.shape, gone[0]?.[one.field]))) });
   }
 
   private write(

@@ -1,7 +1,8 @@
 // Owns what the people and applications of a simulated run did: every value they wrote is unique, so that wherever a value turns up it
 // tells who wrote it, to which record and field, over which other value. Knows nothing of the engine.
-import type { RemoteValue } from '../../src/model/record.js';
-import type { EntityId, Shape, SpokeId } from './world.js';
+import { remotePath } from '../../src/model/ids.js';
+import type { RemoteFields, RemoteValue } from '../../src/model/record.js';
+import { followedEntities, type EntityId, type Shape, type SpokeId } from './world.js';
 
 export type Site = 'hub' | SpokeId;
 
@@ -17,8 +18,22 @@ export interface Edit {
   readonly at: number;
   /** Virtual wall clock of the spokes. */
   readonly atMs: number;
+  /** The same on the watch that no step moves. */
+  readonly watchMs: number;
   /** The field was emptied: what counts is that `over` does not come back. */
   readonly cleared?: boolean;
+}
+
+/** Somebody deleted a record: what it showed there is superseded, what was on its way there is not. */
+export interface Deletion {
+  readonly site: Site;
+  readonly shown: ReadonlySet<number>;
+}
+
+/** When something happened: scheduler's count, and the time on the watch that no step moves. */
+export interface Instant {
+  readonly at: number;
+  readonly watchMs: number;
 }
 
 export class Model {
@@ -27,11 +42,12 @@ export class Model {
   readonly heirs = new Map<number, number[]>();
   /** Keys that somebody deleted somewhere, with the sites. */
   readonly deleted = new Map<string, Set<Site>>();
+  readonly deletions = new Map<string, Deletion[]>();
   readonly keys = new Map<string, EntityId>();
   /** Records made at a spoke under a key that exists elsewhere, with the time: they meet by matching. */
-  readonly twins = new Map<string, number>();
-  /** Keys of records that people merged inside a spoke: from then on their values may stand in each other's record. */
-  readonly merged = new Set<string>();
+  readonly twins = new Map<string, Instant>();
+  /** Keys of records that people merged inside a spoke, each with the others: their values may stand in each other's record. */
+  readonly merged = new Map<string, Set<string>>();
   /** What all counts of a counter add up to, per key. */
   readonly counts = new Map<string, number>();
   /** Keys made at more than one site: they meet by matching. */
@@ -67,13 +83,34 @@ export class Model {
     this.counts.set(key, (this.counts.get(key) ?? 0) + by);
   }
 
-  merge(winner: string, loser: string, site: Site): void {
-    this.merged.add(winner).add(loser);
-    this.remove(loser, site);
+  merge(winner: string, loser: string, site: Site, shown: ReadonlySet<number>): void {
+    const group = new Set([winner, loser, ...(this.merged.get(winner) ?? []), ...(this.merged.get(loser) ?? [])]);
+    for (const key of group) this.merged.set(key, group);
+    this.remove(loser, site, shown);
   }
 
-  remove(key: string, site: Site): void {
+  /** `shown`: all that stood there when it was deleted. */
+  remove(key: string, site: Site, shown: ReadonlySet<number>): void {
+    this.touch(key, site);
+    this.deletions.set(key, [...(this.deletions.get(key) ?? []), { site, shown }]);
+  }
+
+  /** Deleted and brought back: whether it lives anywhere is for the engine to decide. */
+  touch(key: string, site: Site): void {
     this.deleted.set(key, (this.deleted.get(key) ?? new Set<Site>()).add(site));
+  }
+
+  /** Did somebody delete the record who saw this edit in it, or whose place has no such field? */
+  isSupersededByDeletion({ token, entity, key, field }: Edit): boolean {
+    const mapped = followedEntities[entity].fields.find((one) => one.field === field)?.paths;
+    return (this.deletions.get(key) ?? []).some(
+      ({ site, shown }) => shown.has(token) || (site !== 'hub' && mapped?.[site] === undefined),
+    );
+  }
+
+  /** One record by now, or two that people made one. */
+  isSameRecord(one: string, other: string): boolean {
+    return one === other || this.merged.get(one)?.has(other) === true;
   }
 
   /** Was `later` written knowing `earlier`, directly or through others? */
@@ -144,3 +181,13 @@ export const sameTokens = (a: readonly number[], b: readonly number[]): boolean 
 /** The key in whatever case a spoke shows it. */
 export const keyOf = (value: RemoteValue | undefined): string | null =>
   typeof value === 'string' && value !== '' ? value.toLowerCase() : null;
+
+/** All that a record shows at a spoke. */
+export function shownAt(spoke: SpokeId, entity: EntityId, fields: RemoteFields): ReadonlySet<number> {
+  return new Set(
+    followedEntities[entity].fields.flatMap(({ shape, paths }) => {
+      const path = paths[spoke];
+      return path === undefined ? [] : tokensOf(shape, fields[remotePath(path)]);
+    }),
+  );
+}

@@ -4,7 +4,7 @@ import type { LedgerEntry, MemoryRemote } from '../../src/connectors/memory/remo
 import type { RemoteFields, RemoteValue } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';
 import type { Queryable } from '../../src/store/pool.js';
-import { keyOf, sameTokens, tokensOf, type Edit, type Model } from './model.js';
+import { keyOf, sameTokens, tokensOf, type Edit, type Instant, type Model } from './model.js';
 import {
   followedEntities,
   hubEntities,
@@ -48,8 +48,8 @@ export class Oracle {
   /** Older values put over newer ones: wrong unless a policy decided so, which the conflict log then tells. */
   private readonly reverts: { readonly over: number; readonly what: string }[] = [];
   private readonly claims = new Map<string, number>();
-  private readonly reads = new Map<string, number>();
-  private readonly finds = new Map<string, number>();
+  private readonly reads = new Map<string, Instant>();
+  private readonly finds = new Map<string, Instant>();
   private readonly seen: Record<SpokeId, number> = { alpha: 0, beta: 0, gamma: 0 };
 
   constructor(private readonly ports: OraclePorts) {}
@@ -73,23 +73,30 @@ export class Oracle {
   }
 
   /** What the engine read of a spoke by id. */
-  read(spoke: SpokeId, ids: readonly string[], at: number): void {
-    for (const id of ids) this.reads.set(`${spoke}/${id}`, at);
+  read(spoke: SpokeId, ids: readonly string[], now: Instant): void {
+    // A read by id may lag behind as well.
+    const shown = { ...now, watchMs: now.watchMs - this.ports.remotes[spoke].faults.staleReadMs };
+    for (const id of ids) this.reads.set(`${spoke}/${id}`, shown);
   }
 
   /** What the engine looked for by its key before it made it. */
-  looked(spoke: SpokeId, keys: readonly string[], at: number): void {
-    for (const key of keys) this.finds.set(`${spoke}/${key.toLowerCase()}`, at);
+  looked(spoke: SpokeId, keys: readonly string[], now: Instant): void {
+    // What a search shows lies behind by the lag of its index.
+    const shown = { ...now, watchMs: now.watchMs - this.ports.remotes[spoke].faults.indexLagMs };
+    for (const key of keys) this.finds.set(`${spoke}/${key.toLowerCase()}`, shown);
   }
 
+  /** Deletions carry a condition nowhere. */
   private inWindow(spoke: SpokeId, entry: LedgerEntry, lost: number): boolean {
-    if (this.ports.remotes[spoke].config.capabilities.conditionalWrite) return false;
-    const read = this.reads.get(`${spoke}/${entry.id}`) ?? -1;
+    const { config } = this.ports.remotes[spoke];
+    if (config.capabilities.conditionalWrite && entry.op !== 'delete') return false;
+    const read = this.reads.get(`${spoke}/${entry.id}`);
     const claimed = entry.hubKey === null ? 0 : (this.claims.get(`${spoke}/${entry.hubKey}`) ?? 0);
     const edit = this.ports.model.edits.get(lost);
-    if (edit === undefined || read < claimed) return false;
-    const step = this.ports.remotes[spoke].config.versionStepMs;
-    return edit.at >= read || Math.floor(edit.atMs / step) === Math.floor(entry.atMs / step);
+    if (edit === undefined || read === undefined || read.at < claimed) return false;
+    const step = config.versionStepMs;
+    const sameStamp = config.versions === 'clock' && Math.floor(edit.atMs / step) === Math.floor(entry.atMs / step);
+    return edit.at >= read.at || edit.watchMs >= read.watchMs || sameStamp;
   }
 
   /** Now and then: the hub holds nothing that nobody wrote, and nothing where it does not belong. */
@@ -105,15 +112,15 @@ export class Oracle {
       const spoke = row['spoke'] as SpokeId;
       const shown = this.remoteRows(spoke, row['entity'] as EntityId).find((one) => one.id === row['external_id']);
       const key = keys.get(`${row['entity']}/${row['hub_id']}`);
-      if (shown !== undefined && key !== undefined && shown.key !== key && !this.isMerged(shown.key, key)) {
+      if (shown !== undefined && key !== undefined && !this.ports.model.isSameRecord(shown.key, key)) {
         this.ports.violated(`wrong link: ${row['entity']} ${key} is linked to ${shown.key} at ${spoke}`);
       }
     }
   }
 
   /** Merged by people inside a spoke: what belongs to which of the two is for the match rules and for people to say. */
-  private isMerged(...keys: readonly string[]): boolean {
-    return keys.some((key) => this.ports.model.merged.has(key));
+  private isMerged(key: string): boolean {
+    return this.ports.model.merged.has(key);
   }
 
   private checkEntry(spoke: SpokeId, entry: LedgerEntry): void {
@@ -125,16 +132,18 @@ export class Oracle {
     if (key === null) return violated(`${spoke}: we wrote ${entry.object} ${entry.id} without its key`);
     if (entry.op === 'delete') {
       if (!model.deleted.has(key)) violated(`${spoke}: we deleted ${key} ${entry.id} and nobody had`);
+      for (const field of followedEntities[entity].fields) this.checkDeleted(spoke, field, entry);
       return;
     }
     if (entry.op === 'create') {
-      // Made by somebody after our last look: nobody can see that coming.
-      const foreseeable = (id: string): boolean =>
-        (model.twins.get(`${spoke}/${id}`) ?? -1) <= (this.finds.get(`${spoke}/${key}`) ?? Infinity);
+      // Made by somebody after our last look, or not yet in what it showed: nobody can see that coming.
+      const foreseeable = (id: string): boolean => {
+        const [made, look] = [model.twins.get(`${spoke}/${id}`), this.finds.get(`${spoke}/${key}`)];
+        return made === undefined || look === undefined || (made.at <= look.at && made.watchMs <= look.watchMs);
+      };
       const all = this.remoteRows(spoke, entity).filter((one) => one.key === key);
       const live = all.filter((one) => one.id === entry.id || foreseeable(one.id));
-      if (live.length > 1 && !this.isMerged(key))
-        violated(`${spoke}: ${live.length} live records of ${key} after our create of ${entry.id}`);
+      if (live.length > 1) violated(`${spoke}: ${live.length} live records of ${key} after our create of ${entry.id}`);
     }
     for (const field of followedEntities[entity].fields) this.checkWritten(spoke, entity, key, field, entry);
   }
@@ -160,6 +169,15 @@ export class Oracle {
     }
   }
 
+  /** What went with a record of which we carried a deletion on: edits that nobody had seen are kept, or were made in the one window. */
+  private checkDeleted(spoke: SpokeId, field: FollowedField, entry: LedgerEntry): void {
+    const path = field.paths[spoke];
+    if (path === undefined) return;
+    for (const lost of at(field.shape, entry.before, path))
+      if (this.ports.model.edits.get(lost)?.site === spoke)
+        this.overwrites.push({ spoke, lost, by: [], inWindow: this.inWindow(spoke, entry, lost) });
+  }
+
   private checkKnown(where: string, entity: EntityId, { key, id, tokens }: Shown): void {
     const { model, violated } = this.ports;
     for (const [field, list] of Object.entries(tokens)) {
@@ -167,7 +185,7 @@ export class Oracle {
         const edit = model.edits.get(token);
         if (edit === undefined)
           violated(`${where}: nobody wrote w${token}, which ${entity} ${key} ${id} shows in ${field}`);
-        else if (edit.entity !== entity || edit.field !== field || (edit.key !== key && !this.isMerged(edit.key, key)))
+        else if (edit.entity !== entity || edit.field !== field || !model.isSameRecord(edit.key, key))
           violated(
             `${where}: w${token} was written to ${edit.key}.${edit.field} and stands in ${key}.${field} of ${id}`,
           );
@@ -212,7 +230,15 @@ export class Oracle {
         .filter((row) => row['state'] === 'open')
         .map((row) => `${row['entity']}/${row['hub_id']}/${row['field']}`),
     );
-    const texts = [...parked.map((row) => row['payload'] ?? ''), ...reviews.map((row) => row['evidence'] ?? '')];
+    // Both rows of a merge are kept: it can be undone.
+    const { rows: merges } = await db.query(
+      `select loser_row::text as loser, replaced::text as replaced from truespoke.merge where undone_at is null order by id`,
+    );
+    const texts = [
+      ...parked.map((row) => row['payload'] ?? ''),
+      ...reviews.map((row) => row['evidence'] ?? ''),
+      ...merges.flatMap((row) => [row['loser'] ?? '', row['replaced'] ?? '']),
+    ];
     return { ids, openFields, conflicts, texts };
   }
 
@@ -221,7 +247,7 @@ export class Oracle {
     const hub = await this.hubRows(entity);
     const keys = new Set(hub.map((row) => row.key));
     for (const [key, of] of model.keys) {
-      if (of !== entity || keys.has(key) || model.deleted.has(key) || this.isMerged(key)) continue;
+      if (of !== entity || keys.has(key) || model.deleted.has(key)) continue;
       const made = spokeNames.some((spoke) =>
         this.remoteRows(spoke, entity).some((row) => row.key === key && !explained.ids.has(`${entity}/${row.id}`)),
       );
@@ -232,7 +258,7 @@ export class Oracle {
     for (const spoke of spokeNames) {
       if (followedEntities[entity].keys[spoke] === undefined) continue;
       const remote = this.remoteRows(spoke, entity);
-      for (const row of hub.filter((one) => !this.isMerged(one.key))) {
+      for (const row of hub) {
         const found = remote.filter((one) => one.key === row.key);
         const open =
           explained.ids.has(`${entity}/${row.id}`) || found.some((one) => explained.ids.has(`${entity}/${one.id}`));
@@ -252,7 +278,7 @@ export class Oracle {
         }
       }
       for (const row of remote) {
-        if (!keys.has(row.key) && !this.isMerged(row.key) && !explained.ids.has(`${entity}/${row.id}`))
+        if (!keys.has(row.key) && !explained.ids.has(`${entity}/${row.id}`))
           problems.push(`${row.key} lives on at ${spoke} (${row.id}) and not in the hub`);
       }
     }
@@ -280,12 +306,16 @@ export class Oracle {
     const open = new Set<number>();
     for (const text of explained.texts)
       for (const match of text.matchAll(/w(\d+)|:\s?"?(\d+)(\.25)?"?[,}]/gi)) open.add(Number(match[1] ?? match[2]));
+    for (const spoke of spokeNames)
+      for (const entity of hubEntities)
+        for (const row of this.remoteRows(spoke, entity).filter(({ id }) => explained.ids.has(`${entity}/${id}`)))
+          for (const list of Object.values(row.tokens)) for (const token of list) open.add(token);
     const lost: string[] = [];
     for (const edit of model.edits.values()) {
       if (inPlace.has(edit.token) || logged.has(edit.token) || open.has(edit.token)) continue;
       if (this.overwrites.some((one) => one.lost === edit.token && one.inWindow)) continue;
-      if ((model.heirs.get(edit.token)?.length ?? 0) > 0 || model.deleted.has(edit.key)) continue;
-      if (edit.cleared === true || this.isMerged(edit.key)) continue;
+      if ((model.heirs.get(edit.token)?.length ?? 0) > 0 || model.isSupersededByDeletion(edit)) continue;
+      if (edit.cleared === true) continue;
       lost.push(this.describeLost(edit));
     }
     return lost;

@@ -5,7 +5,7 @@ import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import type { Row } from '../../src/connectors/memory/table.js';
 import type { RemoteValue } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';
-import { keyOf, remoteValue, tokensOf, type Model } from './model.js';
+import { keyOf, remoteValue, shownAt, tokensOf, type Model } from './model.js';
 import type { FaultPlan } from './faults.js';
 import {
   counterPaths,
@@ -22,7 +22,7 @@ export interface PeoplePorts {
   readonly model: Model;
   readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
   /** Scheduler's count. */
-  readonly at: () => { readonly at: number; readonly atMs: number };
+  readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
   readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'together' | 'clears' | 'merges' | 'twins'>;
   /** One operation is done. */
@@ -61,7 +61,7 @@ export class People {
     );
     if (known.length === 0) return;
     const id = this.create(spoke, 'person', {}, this.one(known));
-    if (id !== null) model.twins.set(`${spoke}/${id}`, at().at);
+    if (id !== null) model.twins.set(`${spoke}/${id}`, at());
   }
 
   create(
@@ -147,7 +147,7 @@ export class People {
     const place = followedEntities.person.keys[spoke];
     if (row === null || place === undefined) return;
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
-    model.remove(key, spoke);
+    model.remove(key, spoke, shownAt(spoke, 'person', row.fields));
     remotes[spoke].remove(place.object, row.id);
     this.ports.note(`${spoke}: a person deletes ${key} ${row.id}`);
   }
@@ -164,7 +164,7 @@ export class People {
     const key = keyOf(gone.before?.[remotePath(path)]) ?? '';
     // Brought back while another copy lives (a row made anew under the same key): people would not.
     if (remotes[spoke].list(object).some((row) => keyOf(row.fields[remotePath(path)]) === key)) return;
-    model.remove(key, spoke);
+    model.touch(key, spoke);
     remotes[spoke].undelete(object, gone.id);
     this.ports.note(`${spoke}: a person brings ${key} ${gone.id} back`);
   }
@@ -177,7 +177,7 @@ export class People {
     const loser = this.someone(spoke, 'person', (key) => removable(key));
     if (place === undefined || winner === null || loser === null || winner.id === loser.id) return;
     const [kept, gone] = [winner, loser].map((row) => keyOf(row.fields[remotePath(place.path)]) ?? '');
-    model.merge(kept ?? '', gone ?? '', spoke);
+    model.merge(kept ?? '', gone ?? '', spoke, shownAt(spoke, 'person', loser.fields));
     remotes[spoke].merge(place.object, { winner: winner.id, loser: loser.id });
     note(`${spoke}: a person merges ${gone} ${loser.id} into ${kept} ${winner.id}`);
   }

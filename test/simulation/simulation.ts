@@ -16,7 +16,7 @@ import type { SimulationDatabase } from './database.js';
 import { drawFaults, type FaultPlan } from './faults.js';
 import { GatedPool } from './gated-pool.js';
 import { Life } from './life.js';
-import { Model } from './model.js';
+import { Model, type Instant } from './model.js';
 import { Oracle, Violation } from './oracle.js';
 import { People } from './people.js';
 import { Settling } from './settling.js';
@@ -112,7 +112,7 @@ export class Simulation {
     const common = {
       random,
       model: this.model,
-      at: () => ({ at: this.scheduler.fired, atMs: clock.now() }),
+      at: () => ({ at: this.scheduler.fired, atMs: clock.now(), watchMs: clock.monotonic() }),
       note: (line: string) => this.scheduler.note(line),
       did: () => (this.left -= 1),
       plan: this.plan,
@@ -209,6 +209,10 @@ export class Simulation {
     return restProblems({ db: this.monitor, model: this.model, remotes: this.remotes });
   }
 
+  private get instant(): Instant {
+    return { at: this.scheduler.fired, watchMs: this.clock.monotonic() };
+  }
+
   private get faults(): number {
     return this.troubles.count + spokeNames.reduce((sum, name) => sum + this.remotes[name].faults.struck, 0);
   }
@@ -268,10 +272,10 @@ export class Simulation {
         watched(name, spoke, {
           wire: this.wire,
           note: (line) => this.scheduler.note(line),
-          read: (ids) => this.oracle.read(name, ids, this.scheduler.fired),
+          read: (ids) => this.oracle.read(name, ids, this.instant),
           polled: () => (this.polls += 1),
           readUp: (object) => this.readUp.add(`${name}/${object}`),
-          looked: (values) => this.oracle.looked(name, values, this.scheduler.fired),
+          looked: (values) => this.oracle.looked(name, values, this.instant),
         }),
       onLog: (line) => this.scheduler.note(`log ${line}`),
     });

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { caseOf, readCase, type SimulationCase } from '../case.js';
+import type { FaultPlan } from '../faults.js';
 import { report, reportShrunk } from '../report.js';
 import { shrink } from '../shrink.js';
 import { simulate, type SimulationResult } from '../simulate.js';
@@ -14,7 +15,7 @@ export interface LongRun {
   readonly failed: readonly string[];
 }
 
-type Ask = Pick<SimulationCase, 'seed' | 'operations'> & Partial<Pick<SimulationCase, 'plan'>>;
+type Ask = Pick<SimulationCase, 'seed' | 'operations'> & { readonly plan?: Partial<FaultPlan> };
 
 /** Fewer faults than this prove too little (short runs have no time for them). */
 const faultsMin = 5;
@@ -49,7 +50,9 @@ async function asks(share: number): Promise<readonly Ask[]> {
     return share > 0 ? [] : [/^\d+$/.test(replay) ? { seed: Number(replay), operations } : await readCase(replay)];
   const [from, seeds, workers] = [setting('FROM', 1), setting('SEEDS', 100), setting('WORKERS', 1)];
   const mine: Ask[] = [];
-  for (let seed = from + share; seed < from + seeds; seed += workers) mine.push({ seed, operations });
+  // SIM_PLAN: faults that every seed has, as JSON.
+  const plan = JSON.parse(process.env['SIM_PLAN'] ?? '{}') as Partial<FaultPlan>;
+  for (let seed = from + share; seed < from + seeds; seed += workers) mine.push({ seed, operations, plan });
   return mine;
 }
 
