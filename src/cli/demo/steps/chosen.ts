@@ -8,16 +8,29 @@ export interface ChosenCustomer {
   readonly shopifyId: string;
 }
 
-/** Customers known in both systems, the `place`-th and those after it in the order of their e-mail addresses. */
-export async function chooseCustomers(tour: Tour, place: number, count = 1): Promise<readonly ChosenCustomer[]> {
+/**
+ * Customers known in both systems, the `place`-th and those after it in the order of their e-mail addresses. `changedBefore`: only
+ * those whose Salesforce record was last changed before that time (ms).
+ */
+export async function chooseCustomers(
+  tour: Tour,
+  place: number,
+  count = 1,
+  changedBefore = Infinity,
+): Promise<readonly ChosenCustomer[]> {
   const { rows } = await tour.world.pool.query(
     `select c.id, c.email, s.external_id as salesforce_id, h.external_id as shopify_id
        from hub.customer c
        join truespoke.link s on s.spoke = 'salesforce' and s.entity = 'customer' and s.hub_id = c.id::text and s.state = 'live'
        join truespoke.link h on h.spoke = 'shopify' and h.entity = 'customer' and h.hub_id = c.id::text and h.state = 'live'
       where c.email is not null and c.first_name is not null and c.deleted_at is null
+        and ($3::text is null or s.version < $3)
       order by c.email collate "C" offset $1 limit $2`,
-    [(place + tour.round * 37) % 300, count],
+    [
+      (place + tour.round * 37) % 300,
+      count,
+      Number.isFinite(changedBefore) ? new Date(changedBefore).toISOString() : null,
+    ],
   );
   return rows.map((row) => ({
     id: row['id'] ?? '',
@@ -27,8 +40,8 @@ export async function chooseCustomers(tour: Tour, place: number, count = 1): Pro
   }));
 }
 
-export async function chooseCustomer(tour: Tour, place: number): Promise<ChosenCustomer> {
-  const [only] = await chooseCustomers(tour, place);
+export async function chooseCustomer(tour: Tour, place: number, changedBefore?: number): Promise<ChosenCustomer> {
+  const [only] = await chooseCustomers(tour, place, 1, changedBefore);
   if (only === undefined) throw new Error('no customer is known in both systems: was the backfill complete?');
   return only;
 }
