@@ -28,9 +28,15 @@ export interface Binaries {
 export async function findBinaries(): Promise<Binaries> {
   const native = nativeFolder();
   await linkLibraries(native);
-  const initdb = path.join(native, 'bin', 'initdb');
-  const postgres = path.join(native, 'bin', 'postgres');
-  await Promise.all([initdb, postgres].map(makeExecutable));
+  const bin = path.join(native, 'bin');
+  await Promise.all(['initdb', 'postgres'].map((name) => makeExecutable(path.join(bin, name))));
+  return binariesIn(bin);
+}
+
+/** Those of a folder, e.g. another version that is installed on the machine. */
+export async function binariesIn(bin: string): Promise<Binaries> {
+  const initdb = path.join(bin, 'initdb');
+  const postgres = path.join(bin, 'postgres');
   const { stdout } = await run(postgres, ['--version']);
   const version = /(\d+)(?:\.\d+)?/.exec(stdout);
   if (version?.[1] === undefined) {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import { systemClock } from '../../src/base/clock.js';
-import { findBinaries, serverAccount } from '../../src/store/postgres-binaries.js';
+import { binariesIn, findBinaries, serverAccount } from '../../src/store/postgres-binaries.js';
 import {
   alive,
   type Cluster,
@@ -63,7 +63,12 @@ export interface TestCluster {
 
 /** A cluster of its own, e.g. for a test that kills the server. Costs about 200 ms. */
 export async function startTestCluster(settings: Readonly<Record<string, string>> = {}): Promise<TestCluster> {
-  const [binaries, account] = await Promise.all([findBinaries(), serverAccount()]);
+  // Another version than the embedded one: TEST_POSTGRES=/usr/lib/postgresql/15/bin
+  const other = process.env['TEST_POSTGRES'];
+  const [binaries, account] = await Promise.all([
+    other === undefined ? findBinaries() : binariesIn(other),
+    serverAccount(),
+  ]);
   await mkdir(root, { recursive: true, mode: 0o755 });
   await sweep();
   const template = path.join(root, `template-${binaries.version}`);
