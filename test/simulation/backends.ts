@@ -46,16 +46,22 @@ export class Lent {
 
 export class Backends {
   private readonly physical: Pool;
+  private readonly apart: Pool;
   private readonly lent = new Set<Lent>();
 
   constructor(
     url: string,
     private readonly monitor: Pool,
   ) {
-    this.physical = openPool({
+    this.physical = this.open(url, 80);
+    this.apart = this.open(url, 4);
+  }
+
+  private open(url: string, max: number): Pool {
+    return openPool({
       url,
       applicationName: 'simulated',
-      max: 80,
+      max,
       // Waits are counted in virtual time.
       statementTimeoutMs: 0,
       lockTimeoutMs: 0,
@@ -63,8 +69,8 @@ export class Backends {
     });
   }
 
-  async take(owner: Owner): Promise<Lent> {
-    const lent = new Lent(await this.physical.connect(), owner);
+  async take(owner: Owner, apart = false): Promise<Lent> {
+    const lent = new Lent(await (apart ? this.apart : this.physical).connect(), owner);
     this.lent.add(lent);
     return lent;
   }
@@ -105,6 +111,7 @@ export class Backends {
     // What lies idle goes as well: nobody holds it, so nobody has to hear of it.
     const idle: pg.PoolClient[] = [];
     while (this.physical.idleCount > 0) idle.push(await this.physical.connect());
+    while (this.apart.idleCount > 0) idle.push(await this.apart.connect());
     for (const client of idle) client.release(true);
     await this.terminate(all);
     for (const lent of all) lent.tellEnd(new Error('terminating connection due to administrator command'));
@@ -119,6 +126,7 @@ export class Backends {
     await this.terminate([...this.lent]).catch(() => undefined);
     this.lent.clear();
     await this.physical.end();
+    await this.apart.end();
   }
 
   private async terminate(all: readonly Lent[]): Promise<void> {

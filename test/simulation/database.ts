@@ -19,6 +19,15 @@ interface Kept extends SimulationDatabase {
 
 const kept = new Map<string, Kept>();
 
+/** Every commit of a run flushes what it wrote: no background process has to be on time. */
+export const clusterSettings = {
+  wal_writer_delay: '200ms',
+  bgwriter_lru_maxpages: '0',
+  checkpoint_timeout: '1h',
+  max_wal_size: '1GB',
+  shared_buffers: '128MB',
+};
+
 export async function takeDatabase(cluster: string, template: TestTemplate): Promise<SimulationDatabase> {
   const key = `${cluster} ${template.name}`;
   const known = kept.get(key);
@@ -37,6 +46,9 @@ export async function takeDatabase(cluster: string, template: TestTemplate): Pro
     // Circles are found by the scheduler, so that not the timers of Postgres choose who is refused.
     await client.query(`alter database ${db.name} set deadlock_timeout = '1h'`);
     await client.query(`alter database ${db.name} set synchronous_commit = on`);
+    // Tables of a few hundred rows: planning a statement costs more than running it.
+    await client.query(`alter database ${db.name} set plan_cache_mode = force_generic_plan`);
+    await client.query(`alter database ${db.name} set jit = off`);
     const { rows } = await client.query<{ at: string }>(`select current_setting('unix_socket_directories') as at`);
     return rows[0]?.at ?? '';
   });

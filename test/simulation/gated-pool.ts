@@ -11,6 +11,8 @@ export interface GateOptions {
   readonly scheduler: Scheduler;
   readonly backends: Backends;
   readonly owner: Owner;
+  /** Decoding empties every cache of its backend. */
+  readonly apart?: boolean;
   /** Virtual wall clock of the hub, ms. */
   readonly hubNowMs: () => number;
   readonly onResult?: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
@@ -41,7 +43,7 @@ export class GatedPool extends Pool {
   override connect(callback?: unknown): Promise<pg.PoolClient> | undefined {
     if (callback !== undefined) throw new Error('a simulated pool is used with promises');
     const { scheduler, owner, backends } = this.gate;
-    const taken = scheduler.defer(owner, () => backends.take(owner));
+    const taken = scheduler.defer(owner, () => backends.take(owner, this.gate.apart === true));
     return taken.then((lent) => new GatedClient(lent, this.gate) as unknown as pg.PoolClient);
   }
 
@@ -60,6 +62,22 @@ export class GatedPool extends Pool {
 }
 
 const isStream = (statement: unknown): statement is Writable => statement instanceof Writable;
+
+const names = new Map<string, string>();
+
+/** A seed asks the same few hundred statements ten thousand times: parsing and planning them is most of what they cost. */
+function prepared(statement: unknown, values: readonly unknown[] | undefined): unknown {
+  if (isStream(statement)) return statement;
+  const {
+    name,
+    text,
+    values: given,
+  }: Given = typeof statement === 'string' ? { text: statement, values } : (statement as Given);
+  if (name !== undefined || given === undefined) return statement;
+  const known = names.get(text) ?? `sim${names.size}`;
+  names.set(text, known);
+  return { name: known, text, values: given };
+}
 
 /** What the engine gets for a connection. */
 class GatedClient {
@@ -135,7 +153,7 @@ class GatedClient {
       const results = (await raw(`${mark}; commit`)) as unknown as { rows: unknown[] }[];
       return results.at(-1) as { rows: unknown[] };
     }
-    const result = raw(statement, values);
+    const result = raw(prepared(statement, values));
     if (typeof (result as { then?: unknown }).then === 'function') return result;
     // COPY: the stream itself; its end is the end of the statement.
     const stream = result as unknown as NodeJS.EventEmitter;

@@ -70,6 +70,7 @@ const noHttp: Http = { request: () => Promise.reject(new Error('no HTTP in the s
 export class Life {
   readonly owner: Owner;
   readonly pool: GatedPool;
+  readonly apart: GatedPool;
   readonly clock: Clock;
   private readonly random: Random;
   private readonly stop = new AbortController();
@@ -84,6 +85,10 @@ export class Life {
     this.pool = new GatedPool(
       { url, applicationName: this.owner.name, max: 60, clock: this.clock, random: this.random },
       { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
+    );
+    this.apart = new GatedPool(
+      { url, applicationName: this.owner.name, max: 60, clock: this.clock, random: this.random },
+      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult, apart: true },
     );
   }
 
@@ -167,7 +172,7 @@ export class Life {
     const position = await loadPosition(this.pool, slot);
     if (position === null) throw new Error('no position');
     const source = new PeekedSource({
-      pool: this.pool,
+      pool: this.apart,
       clock: this.clock,
       random: this.random,
       slot,

@@ -6,6 +6,7 @@ import { remotePath, spokeName } from '../../src/model/ids.js';
 import { objectsOf } from '../../src/mapping/selection.js';
 import { transaction } from '../../src/store/pool.js';
 import { lateMsMax } from './faults.js';
+import { flushText } from './source.js';
 import { driftSince, lastRun } from './rest.js';
 import type { Simulation } from './simulation.js';
 import { followedEntities, mapping, spokeNames } from './world.js';
@@ -110,6 +111,7 @@ export class Settling {
   }
 
   private async busy(): Promise<string> {
+    await this.run.monitor.query(flushText);
     const { rows } = await this.run.monitor.query(
       `select 'delivery ' || spoke || ' ' || entity || ' ' || hub_id || ' ' || state || ' ' || coalesce(reason, '') || ' ' || coalesce(waits_for, '') as what
          from truespoke.delivery where state <> 'held'

@@ -8,6 +8,11 @@ import { Decoder } from '../../src/outbound/decode.js';
 import type { Pool } from '../../src/store/pool.js';
 import { timePrefix } from './gated-pool.js';
 
+const flushPrefix = 'simulated flush';
+
+/** Flushes all WAL that there is; tells its own position. */
+export const flushText = `select pg_logical_emit_message(true, '${flushPrefix}', '')::text as lsn`;
+
 export interface PeekedSourceOptions {
   readonly pool: Pool;
   readonly clock: Clock;
@@ -34,8 +39,9 @@ export class PeekedSource implements ReplicationSource {
     const { pool, clock, random, slot, publication, pollMs } = this.options;
     if (this.ready.length === 0) {
       await clock.sleep(1 + Math.floor(random.next() * pollMs));
-      // Asked before looking: whatever is committed up to here is either in the answer or none of ours.
-      const { rows: at } = await pool.query(`select pg_current_wal_flush_lsn()::text as lsn`);
+      // Asked before looking: whatever is committed up to here is either in the answer or none of ours. It is a commit of its own,
+      // because looking stops at a record of which Postgres has flushed a part only, until somebody commits: seconds, when all others wait.
+      const { rows: at } = await pool.query(flushText);
       const { rows } = await pool.query({
         name: 'peek',
         text: `select data from pg_logical_slot_peek_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', $2, 'messages', 'true')`,
@@ -105,8 +111,16 @@ export class PeekedSource implements ReplicationSource {
         timeMs = Number(message.content);
         continue;
       }
+      if (message.kind === 'message' && message.prefix === flushPrefix) {
+        open = [];
+        continue;
+      }
       open.push(message);
       if (message.kind !== 'commit') continue;
+      if (open.length === 1) {
+        open = [];
+        continue;
+      }
       if (message.endLsn > this.read_) {
         this.read_ = message.endLsn;
         const committedAtMs = timeMs ?? 0;

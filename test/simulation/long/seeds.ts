@@ -7,6 +7,7 @@ import { caseOf, readCase, type SimulationCase } from '../case.js';
 import type { FaultPlan } from '../faults.js';
 import { report, reportShrunk } from '../report.js';
 import { shrink } from '../shrink.js';
+import { clusterSettings } from '../database.js';
 import { simulate, type SimulationResult } from '../simulate.js';
 import { startTestCluster } from '../../support/global-setup.js';
 
@@ -30,7 +31,7 @@ export async function runSeeds(share: number): Promise<LongRun> {
   const asked = await asks(share);
   if (asked.length === 0) return { seeds: 0, failed };
   // Its own cluster: reading the WAL means reading everybody's.
-  const cluster = await startTestCluster();
+  const cluster = await startTestCluster(clusterSettings);
   try {
     for (const ask of asked) {
       const problem = await runOne(ask, cluster.url);
