@@ -33,6 +33,8 @@ export interface FaultPlan {
   readonly deletes: boolean;
   /** So many records are enough: more edits of the same ones, more conflicts. */
   readonly crowd: number;
+  /** People make records that a constraint of the hub's table refuses. */
+  readonly forbidden: boolean;
   readonly together: boolean;
   /** People empty fields. */
   readonly clears: boolean;
@@ -96,6 +98,7 @@ export function drawFaults(random: Random): FaultPlan {
     pauses: chance(0.2),
     deletes: chance(0.5),
     crowd: 1_000_000,
+    forbidden: false,
     together: chance(0.5),
     clears: chance(0.4),
     merges: chance(0.15),

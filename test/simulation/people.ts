@@ -10,6 +10,7 @@ import type { FaultPlan } from './faults.js';
 import {
   counterPaths,
   followedEntities,
+  forbidden,
   spokeNames,
   writable,
   type EntityId,
@@ -24,7 +25,7 @@ export interface PeoplePorts {
   /** Scheduler's count. */
   readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'together' | 'clears' | 'merges' | 'twins'>;
+  readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'forbidden' | 'together' | 'clears' | 'merges' | 'twins'>;
   /** One operation is done. */
   readonly did: () => void;
 }
@@ -83,9 +84,17 @@ export class People {
       const owner = this.someone(spoke, 'person', (one) => !removable(one));
       if (owner !== null) fields[spoke === 'alpha' ? 'Owner' : 'client'] = owner.id;
     }
+    if (this.ports.plan.forbidden && entity === 'person' && known === null && removable(key))
+      this.forbid(spoke, fields);
     const id = remotes[spoke].create(place.object, fields);
     this.ports.note(`${spoke}: a person makes ${key} ${id} ${JSON.stringify(fields)}`);
     return id;
+  }
+
+  /** Nothing ever refers to it, so nothing but it itself has to wait. */
+  private forbid(spoke: SpokeId, fields: Record<string, RemoteValue>): void {
+    const path = followedEntities.person.fields.find((one) => one.field === 'name')?.paths[spoke] ?? '';
+    if (typeof fields[path] === 'string') fields[path] = `${forbidden} ${fields[path]}`;
   }
 
   private createLine(spoke: SpokeId): void {

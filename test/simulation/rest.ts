@@ -5,7 +5,7 @@ import type { RemoteValue } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';
 import type { Queryable } from '../../src/store/pool.js';
 import { keyOf, tokensOf, type Model } from './model.js';
-import { followedEntities, hubEntities, spokeNames, type EntityId, type SpokeId } from './world.js';
+import { followedEntities, forbidden, hubEntities, spokeNames, type EntityId, type SpokeId } from './world.js';
 
 type Rows = readonly Record<string, string | null>[];
 
@@ -151,7 +151,10 @@ async function referenceProblems({ db, remotes }: RestPorts): Promise<readonly s
 async function parkedProblems({ db }: RestPorts): Promise<readonly string[]> {
   const rows = await read(
     db,
-    `select direction, spoke, entity, key, code from truespoke.parked where state in ('open', 'waiting') and code in ('throttled', 'stale') order by id`,
+    `select direction, spoke, entity, key, code from truespoke.parked
+      where state in ('open', 'waiting')
+        and (code in ('throttled', 'stale') or code = 'hub_refused_23514' and payload::text not ilike $1) order by id`,
+    [`%${forbidden}%`],
   );
   return rows.map((row) => `parked for no fault of its own: ${Object.values(row).join(' ')}`);
 }

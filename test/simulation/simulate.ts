@@ -9,7 +9,7 @@ import { ensureFullIdentity } from '../../src/store/resync.js';
 import { registerSpoke } from '../../src/store/spokes.js';
 import { dropDatabase, giveDatabase, takeDatabase } from './database.js';
 import { Simulation, type SimulationOptions, type SimulationResult } from './simulation.js';
-import { mapping, spokeNames } from './world.js';
+import { forbidden, mapping, spokeNames } from './world.js';
 
 export type { SimulationOptions, SimulationResult } from './simulation.js';
 
@@ -37,6 +37,7 @@ async function buildTemplate(url: string): Promise<void> {
     // Long values are kept outside of the row instead of compressed (F49).
     for (const column of ['name', 'note', 'mood'])
       await pool.query(`alter table hub.person alter column ${column} set storage external`);
+    await pool.query(`alter table hub.person add constraint clean check (name not ilike '%${forbidden}%')`);
     for (const name of spokeNames) await registerSpoke(pool, spokeName(name), 'memory');
   } finally {
     await pool.end();

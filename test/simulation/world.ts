@@ -198,6 +198,9 @@ export const spokeConfigs: Readonly<Record<SpokeId, MemoryConfigInput>> = { alph
 
 export type Shape = 'text' | 'integer' | 'decimal' | 'list';
 
+/** A name with this word in it is refused by a constraint of the hub's table. */
+export const forbidden = 'forbidden';
+
 /** Where the counter `visits` of a person stands. */
 export const counterPaths = { alpha: 'Visits', beta: 'visits' } as const;
 

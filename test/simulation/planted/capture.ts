@@ -1,6 +1,6 @@
 // Planted bugs of capture: what was committed to the hub must be journaled, marked and only then acknowledged (law 6).
 import type { PlantedBug } from './bug.js';
-import { diesAt } from './plans.js';
+import { diesAt, growing } from './plans.js';
 
 const file = 'src/outbound/capture.ts';
 const reader = 'src/outbound/change-reader.ts';
@@ -14,7 +14,7 @@ export const captureBugs: readonly PlantedBug[] = [
     find: `    if (this.spill === null) await this.writeReady(ready, endLsn);`,
     replace: `    this.deps.source.acknowledge(endLsn);
     if (this.spill === null) await this.writeReady(ready, endLsn);`,
-    plan: { crashes: true },
+    plan: diesAt(0.1, 'journal_inserted', 'journal_written', 'position_advanced'),
     why: 'a crash between the two loses what Postgres was told to forget',
   },
   {
@@ -105,6 +105,7 @@ export const captureBugs: readonly PlantedBug[] = [
     file: reader,
     find: `    for (const parent of new Set(valuesOf(route.parentField))) {`,
     replace: `    for (const parent of valuesOf(route.parentField).slice(1)) {`,
+    plan: growing,
     why: 'an inserted child has no old parent: the parent that embeds it hears nothing',
   },
   {

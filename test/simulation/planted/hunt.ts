@@ -1,6 +1,7 @@
 // Owns the hunt for one planted bug: seeds one after the other until the oracle sees a law broken. A run that merely breaks catches nothing.
 import type { FaultPlan } from '../faults.js';
 import { simulate, type SimulationResult } from '../simulate.js';
+import { calm } from './plans.js';
 import { filesOf, plantedMark, type PlantedBug } from './bug.js';
 
 export interface Hunt {
@@ -43,11 +44,8 @@ export async function hunt(bug: PlantedBug, options: HuntOptions): Promise<Hunt>
   return { bug: bug.name, caught, seeds, seconds, operations, broken };
 }
 
-/** Busy and brief: what counts is what the faults of the seed do to the bug. */
-const brief: Partial<FaultPlan> = { actRate: 0.15, idlePolls: 5, damage: false, quotas: [] };
-
 export const optionsOf = (bug: PlantedBug): { readonly plan: Partial<FaultPlan> } => ({
-  plan: { ...brief, ...bug.plan },
+  plan: { ...calm, ...bug.plan },
 });
 
 /** The mark is taken away: another bug leaves its own. */

@@ -1,6 +1,6 @@
 // Planted bugs of inbound: what a spoke shows is judged against the base, once, and nothing of it is lost (laws 1, 3, 4, 7, 8, 9).
 import type { PlantedBug } from './bug.js';
-import { conflicts, deaf, diesAt, hides, lagging, lost, stale } from './plans.js';
+import { coarse, conflicts, diesAt, growing, hides, lagging, lost, stale } from './plans.js';
 
 const decide = 'src/inbound/decide.ts';
 const merge = 'src/inbound/merge.ts';
@@ -24,7 +24,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  const refetches = of('refetch');`,
     replace: `  const refetches = of('refetch').filter(({ why }) => why !== 'equal_stamp');`,
-    plan: deaf,
+    plan: coarse,
     why: 'two edits within one second carry one stamp: the second is never seen',
   },
   {
@@ -255,12 +255,29 @@ export const inboundBugs: readonly PlantedBug[] = [
     why: 'a crash after the cursor and before its effects skips a page for good',
   },
   {
+    name: 'one-bad-record-parks-its-batch',
+    law: 'law 9',
+    file: pipeline,
+    find: `    if (records.length === 1) return parkRefused(deps, mapping, must(records[0], 'record'), state, error, hooks);`,
+    replace: `    let all = emptyTally();
+    for (const [i, one] of records.entries()) {
+      const own = {
+        before: i === 0 ? hooks.before : undefined,
+        commit: i === records.length - 1 ? hooks.commit : undefined,
+      };
+      all = await parkRefused(deps, mapping, one, state, error, own);
+    }
+    if (records.length > 0) return all;`,
+    plan: { ...growing, forbidden: true },
+    why: 'what one record may not, no other may either',
+  },
+  {
     name: 'match-tells-a-from-A',
     law: 'one live record',
     file: 'src/store/hub.ts',
     find: '? `lower(t.${column.sql}) = lower(k.k${i})`',
     replace: '? `t.${column.sql} = k.k${i}`',
-    plan: { twins: true },
+    plan: { ...growing, twins: true },
     why: 'a spoke that re-cases the key gets a second record of the same person',
   },
   {
@@ -269,7 +286,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: 'src/inbound/match.ts',
     find: `  if (only === undefined) return { kind: 'new' };`,
     replace: `  if (only === undefined || only.linkedTo === null) return { kind: 'new' };`,
-    plan: { twins: true },
+    plan: { ...growing, twins: true },
     why: 'the same person made at two spokes becomes two',
   },
   {
@@ -278,6 +295,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: 'src/inbound/children.ts',
     find: `      if (!present.has(externalId)) incoming.push(goneChild(mapping, parent, externalId));`,
     replace: `      if (present.has(externalId)) incoming.push(goneChild(mapping, parent, externalId));`,
+    plan: growing,
     why: 'one negation: what is in the list goes, what left it stays',
   },
 ];

@@ -1,6 +1,6 @@
 // Planted bugs of outbound: a write is sent once, confirmed before the base moves, and looked for when its answer is lost (laws 1, 2, 5).
 import type { PlantedBug } from './bug.js';
-import { conflicts, diesAt, lost, refused, restarts, stale, stalls, throttled, unapplied } from './plans.js';
+import { conflicts, diesAt, lost, refused, restarts, stale, stalls, throttled, unapplied, growing } from './plans.js';
 
 const pipeline = 'src/outbound/pipeline.ts';
 const outcome = 'src/outbound/outcome.ts';
@@ -212,7 +212,7 @@ import { transaction } from '../store/pool.js';`,
     file: 'src/store/deliveries.ts',
     find: `             or not exists (select 1 from pg_locks p`,
     replace: `             and not exists (select 1 from pg_locks p`,
-    plan: { crashes: true, leaseMs: 86_400_000 },
+    plan: { ...diesAt(0.15, 'delivery_claimed'), leaseMs: 86_400_000 },
     why: 'what a killed process had claimed waits for its lease to run out: hours, with a lease that is safe against a slow worker',
   },
   {
@@ -262,6 +262,7 @@ import { transaction } from '../store/pool.js';`,
     file: ending,
     find: `    again: again || intent.op === 'undelete',`,
     replace: `    again: false,`,
+    plan: growing,
     why: 'a reference that closes a circle is never written',
   },
   {
@@ -271,6 +272,7 @@ import { transaction } from '../store/pool.js';`,
     find: `    if (link === null || changed.kind === 'update') differs = true;`,
     replace: `    if (link === null || changed.kind === 'update') differs = true;
     else continue;`,
+    plan: growing,
     why: 'the list is complete by contract: the children left out are deleted',
   },
   {
@@ -287,6 +289,7 @@ import { transaction } from '../store/pool.js';`,
         replace: `        shown?.[shown.length - 1 - i];`,
       },
     ],
+    plan: growing,
     why: 'the spoke may list them in its own order',
   },
   {
@@ -304,7 +307,7 @@ import { transaction } from '../store/pool.js';`,
     file: looks,
     find: `  if (found.length === 0) return sendable;`,
     replace: `  if (found.length >= 0) return sendable;`,
-    plan: { twins: true },
+    plan: { ...growing, twins: true },
     why: 'F119: the spoke holds the same person already',
   },
   {
@@ -313,7 +316,7 @@ import { transaction } from '../store/pool.js';`,
     file: looks,
     find: `    const free = all.filter((one) => links.get(one.externalId)?.state !== 'live' && batch.mapping.accepts(one.fields));`,
     replace: `    const free = all;`,
-    plan: { twins: true },
+    plan: { ...growing, twins: true },
     why: 'the record found belongs to another one of the hub',
   },
   {
@@ -322,6 +325,7 @@ import { transaction } from '../store/pool.js';`,
     file: diff,
     find: `    return input.mapped(field.ref) ? { kind: 'wait', entity: field.ref, hubId: hubId(value) } : { kind: 'skip' };`,
     replace: `    return { kind: 'skip' };`,
+    plan: growing,
     why: 'a child is made without its parent, and nobody comes back to it',
   },
   {

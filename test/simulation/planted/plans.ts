@@ -13,8 +13,15 @@ const everywhere = (settings: Partial<FaultSettings>): FaultPlan['spokes'] => ({
 
 const spokes = ['alpha', 'beta', 'gamma'] as const;
 
-/** Nothing but what a plan below asks for: a look of the reconciler, too, would mend what a bug breaks. */
-const calm: Plan = {
+/**
+ * Of every hunt, where a bug's own plan says nothing else: busy, brief, few records, and no trouble but what the spokes of the seed make. A
+ * look of the reconciler, too, would mend what a bug breaks.
+ */
+export const calm: Plan = {
+  actRate: 0.1,
+  crowd: 9,
+  pollMs: 3_000,
+  idlePolls: 3,
   faultRate: 0,
   faultsMin: 0,
   crashes: false,
@@ -26,13 +33,16 @@ const calm: Plan = {
   forgeries: false,
   pauses: false,
   hides: false,
+  damage: false,
   scripted: [],
   quotas: [],
 };
 
+/** People and applications go on making records: parents, children, twins. */
+export const growing: Plan = { crowd: 1_000_000 };
+
 /** Dies at these instants. */
 export const diesAt = (rate: number, ...points: readonly string[]): Plan => ({
-  ...calm,
   livesMax: 8,
   crashpoints: Object.fromEntries(
     points.flatMap((point) => [[point, rate], ...spokes.map((spoke) => [`${point}/${spoke}`, rate])]),
@@ -40,27 +50,28 @@ export const diesAt = (rate: number, ...points: readonly string[]): Plan => ({
 });
 
 /** Many edits of few records before anybody has heard of the others. */
-export const conflicts: Plan = { ...calm, actRate: 0.4, pollMs: 4_000, spokes: everywhere({ hintDrop: 1 }) };
+export const conflicts: Plan = { actRate: 0.1, spokes: everywhere({ hintDrop: 1 }) };
 
 export const lost: Plan = {
-  ...calm,
-  actRate: 0.3,
+  actRate: 0.1,
   spokes: everywhere({ rates: { lostApplied: 0.15, lostUnapplied: 0.1 } }),
 };
-export const unapplied: Plan = { ...calm, actRate: 0.3, spokes: everywhere({ rates: { lostUnapplied: 0.25 } }) };
-export const stale: Plan = { ...calm, actRate: 0.3, spokes: everywhere({ staleReadMs: 1_500 }) };
-export const lagging: Plan = { ...calm, actRate: 0.3, spokes: everywhere({ indexLagMs: 2_500, hintDrop: 1 }) };
+export const unapplied: Plan = { actRate: 0.1, spokes: everywhere({ rates: { lostUnapplied: 0.25 } }) };
+/** Reads by id lag behind, listings more so. */
+export const stale: Plan = { actRate: 0.1, spokes: everywhere({ staleReadMs: 1_500, indexLagMs: 2_500 }) };
+export const lagging: Plan = { actRate: 0.1, spokes: everywhere({ indexLagMs: 2_500, hintDrop: 1 }), ...growing };
 export const throttled: Plan = {
-  ...calm,
   spokes: everywhere({ rates: { throttled: 0.2 }, retryAfterMs: 500 }),
 };
-export const refused: Plan = { ...calm, spokes: everywhere({ rates: { rejectSome: 0.15 } }) };
-export const reordered: Plan = { ...calm, actRate: 0.3, spokes: everywhere({ rates: { reordered: 0.4 } }) };
-export const fewer: Plan = { ...calm, actRate: 0.3, spokes: everywhere({ rates: { fewer: 0.3 } }) };
+export const refused: Plan = { spokes: everywhere({ rates: { rejectSome: 0.15 } }) };
+export const reordered: Plan = { actRate: 0.1, spokes: everywhere({ rates: { reordered: 0.4 } }) };
+export const fewer: Plan = { actRate: 0.1, spokes: everywhere({ rates: { fewer: 0.3 } }) };
+/** Many events within one second: one stamp for several edits. */
+export const coarse: Plan = { actRate: 0.1, passMs: 50, pollMs: 500 };
 /** Stream events are lost: what the poll skips, nobody brings. */
-export const deaf: Plan = { ...calm, actRate: 0.3, together: true, spokes: everywhere({ hintDrop: 1 }) };
-export const stalls: Plan = { ...calm, actRate: 0.3, stalls: true, livesMax: 8, faultRate: 0.02, leaseMs: 10_000 };
-export const restarts: Plan = { ...calm, actRate: 0.3, restarts: true, faultRate: 0.02 };
-export const hides: Plan = { ...calm, hides: true, faultRate: 0.02, actRate: 0.1 };
+export const deaf: Plan = { actRate: 0.1, together: true, spokes: everywhere({ hintDrop: 1 }) };
+export const stalls: Plan = { actRate: 0.1, stalls: true, livesMax: 8, faultRate: 0.02, leaseMs: 10_000 };
+export const restarts: Plan = { actRate: 0.1, restarts: true, faultRate: 0.02 };
+export const hides: Plan = { hides: true, faultRate: 0.02, actRate: 0.1 };
 /** Looks of the reconciler amid everything. */
-export const sweeps: Plan = { ...calm, actRate: 0.3, faultRate: 0.03, spokes: everywhere({ hintDrop: 1 }) };
+export const sweeps: Plan = { actRate: 0.1, faultRate: 0.03, spokes: everywhere({ hintDrop: 1 }) };
