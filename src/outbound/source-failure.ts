@@ -63,7 +63,7 @@ function classify(cause: unknown, text: string): Known {
     };
   }
   if (
-    /can no longer (get changes|access)|has been invalidated|was invalidated|requested WAL segment .* removed/.test(
+    /can no longer (get changes|access)|cannot read from logical replication slot|has been invalidated|was invalidated|requested WAL segment .* removed/.test(
       text,
     )
   ) {

@@ -18,7 +18,7 @@ import { readTables } from '../../src/store/catalogue.js';
 import { openPool } from '../../src/store/pool.js';
 import { createSlot, dropSlot, readSlot, readSystem } from '../../src/store/slots.js';
 import { startTestCluster, type TestCluster } from '../support/global-setup.js';
-import { testDatabase, type TestDatabase } from '../support/postgres.js';
+import { serverVersion, testDatabase, type TestDatabase } from '../support/postgres.js';
 
 const publication = 'truespoke';
 const thing: CaptureTable = { schema: 'hub', table: 'thing', key: 'id', columns: ['name', 'price'] };
@@ -110,7 +110,7 @@ describe('F46 tables without identity are refused before anything is published',
     });
     await db.pool.query('UPDATE hub.x SET id = 2');
     expect((await db.pool.query('SELECT 1 FROM pg_publication')).rowCount).toBe(0);
-    expect(await readSlot(db.pool, slot, 180_000)).toBeNull();
+    expect(await readSlot(db.pool, slot, await serverVersion(db.pool))).toBeNull();
   });
 
   test('identity NOTHING, an identity without the mapped key, a view, an unlogged and an absent table: one error each', async () => {
@@ -243,7 +243,7 @@ describe('F35 F37 a slot that cannot keep up', () => {
     await own.pool.query('CREATE SCHEMA hub; CREATE TABLE hub.thing (id int PRIMARY KEY, name text, price numeric)');
     const { position } = await prepareSource(own.pool, { slot: 'slow', publication }, [thing]);
     const health = async (): Promise<ReturnType<typeof slotHealth>> =>
-      slotHealth(await readSlot(own.pool, 'slow', 180_000));
+      slotHealth(await readSlot(own.pool, 'slow', await serverVersion(own.pool)));
     expect(await health()).toMatchObject({ status: 'inactive', longTransaction: null });
     const write = (): Promise<unknown> =>
       own.pool.query(

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { lsn } from '../../src/model/lsn.js';
 import { slotHealth } from '../../src/outbound/slot-health.js';
 import { readSlot, createSlot, type SlotRow } from '../../src/store/slots.js';
-import { testDatabase } from '../support/postgres.js';
+import { serverVersion, testDatabase } from '../support/postgres.js';
 
 const gibibyte = 1024 ** 3;
 const row: SlotRow = {
@@ -61,13 +61,16 @@ test('F42 a long transaction that holds the slot is reported with its pid', asyn
   const open = await db.pool.connect();
   await open.query('BEGIN; INSERT INTO t VALUES (1)');
   const pid = Number((await open.query('SELECT pg_backend_pid() AS pid')).rows[0]?.['pid']);
-  const health = slotHealth(await readSlot(db.pool, `s_${db.name}`, 180_000), { longTransactionMs: 0 });
+  const health = slotHealth(await readSlot(db.pool, `s_${db.name}`, await serverVersion(db.pool)), {
+    longTransactionMs: 0,
+  });
   expect(health.longTransaction?.pid).toBe(pid);
   expect(health.advice).toContain(`pg_terminate_backend(${pid})`);
   await open.query('ROLLBACK');
   open.release();
   expect(
-    slotHealth(await readSlot(db.pool, `s_${db.name}`, 180_000), { longTransactionMs: 0 }).longTransaction,
+    slotHealth(await readSlot(db.pool, `s_${db.name}`, await serverVersion(db.pool)), { longTransactionMs: 0 })
+      .longTransaction,
   ).toBeNull();
   await db.drop();
 });

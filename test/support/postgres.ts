@@ -49,6 +49,12 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   };
 }
 
+/** As in server_version_num: tests run on more than one version. */
+export async function serverVersion(pool: Pool): Promise<number> {
+  const { rows } = await pool.query(`select current_setting('server_version_num') as version`);
+  return Number(rows[0]?.['version']);
+}
+
 /** Builds the template if this run has not yet; an advisory lock keeps two workers from building it twice. */
 async function template(client: pg.Client, cluster: string, wanted: TestTemplate): Promise<string> {
   const name = `template_${wanted.name}`;
