@@ -14,6 +14,8 @@ export interface Recovery {
   readonly upMs: number;
   /** What the process computed; the rest it waited, for Postgres, the spokes or the processor. null where the system does not tell. */
   readonly cpuMs: number | null;
+  /** How long it stood in the queue for a processor: what other programs of the machine took. */
+  readonly queuedMs: number | null;
   /** `ms message` of its log, so that a slow one tells what it waited for. */
   readonly timeline: readonly string[];
 }
@@ -62,18 +64,25 @@ export function measureRecovery(): { up(engine: EngineProcess): void; agreed(): 
     },
     agreed() {
       const ms = Math.round(performance.now() - from);
-      const cpuMs = started === null ? null : cpuOf(started.child.pid ?? 0);
-      return { ms, upMs, cpuMs, timeline: timelineOf(started?.log() ?? '', fromMs) };
+      const spent = started === null ? null : processorOf(started.child.pid ?? 0);
+      return {
+        ms,
+        upMs,
+        cpuMs: spent?.cpuMs ?? null,
+        queuedMs: spent?.queuedMs ?? null,
+        timeline: timelineOf(started?.log() ?? '', fromMs),
+      };
     },
   };
 }
 
-/** User and system time in milliseconds: fields 14 and 15 behind the name, in ticks of a hundredth of a second. */
-function cpuOf(pid: number): number | null {
+/** User and system time of all threads (fields 14 and 15 behind the name, in hundredths of a second); the queue of the main thread, in ns. */
+function processorOf(pid: number): { readonly cpuMs: number; readonly queuedMs: number } | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+    const queuedMs = Math.round(Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6);
+    return { cpuMs: (Number(fields[11]) + Number(fields[12])) * 10, queuedMs };
   } catch {
     return null;
   }

@@ -39,10 +39,17 @@ ${spokes
   )
   .join('')}`;
 
-/** A shop of a large plan: how fast a process recovers is measured, not how fast the budget of its calls refills after many deaths. */
+/**
+ * A shop of a large plan: how fast a process recovers is measured, not how fast the budget of its calls refills after many deaths. It tries a
+ * webhook again for ten minutes (the real one for four hours): on a busy machine two starts of a process take longer than half a minute.
+ */
 const common = (mapped: readonly Side[]): ProcessRigOptions => ({
   mapping: peopleMapping(mapped),
-  shopifyOptions: { throttle: { max: 20_000, restorePerSecond: 1_000 } },
+  shopifyOptions: {
+    throttle: { max: 20_000, restorePerSecond: 1_000 },
+    webhookRetryMs: [500, 500, 500, ...Array.from({ length: 300 }, () => 2_000)],
+    webhookFailuresMax: 10_000,
+  },
 });
 
 /** What must stand in a ledger since the mark, and what may. */
@@ -283,8 +290,10 @@ export class World {
     } finally {
       await this.rig.kill(engine);
     }
-    const { ms, timeline } = row.recovery;
-    expect(ms, `restart until everything agrees again, ms\n${timeline.join('\n')}`).toBeLessThanOrEqual(recoveryMsMax);
+    // On a busy machine it is not the engine that is slow: what it stood in the queue for a processor is other programs' time.
+    const { ms, queuedMs, timeline } = row.recovery;
+    const told = `restart until everything agrees again, ms without the queue for a processor\n${timeline.join('\n')}`;
+    expect(ms - (queuedMs ?? 0), told).toBeLessThanOrEqual(recoveryMsMax);
   }
 
   async judge(): Promise<void> {
