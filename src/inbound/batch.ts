@@ -4,7 +4,7 @@ import type { Entity, SpokeMapping } from '../mapping/mapping.js';
 import type { EntityName, ExternalId, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
 import type { HubRow } from '../model/record.js';
-import { dirtyTimes, inFlight } from '../store/deliveries.js';
+import { inFlight, openDeliveries, type Open } from '../store/deliveries.js';
 import { readRows, type HubTable } from '../store/hub.js';
 import { lockLinks, refKey, resolveExternal } from '../store/links.js';
 import type { Tx } from '../store/pool.js';
@@ -24,7 +24,7 @@ export interface BatchContext {
   readonly rows: Map<HubId, HubRow>;
   readonly resolve: ResolveRef;
   readonly busy: ReadonlySet<string>;
-  readonly dirtyAt: ReadonlyMap<HubId, number>;
+  readonly open: ReadonlyMap<HubId, Open>;
 }
 
 /** One entry per external id: the newest version wins, later in the batch wins among equals. */
@@ -63,7 +63,7 @@ export async function loadBatch(
     rows,
     resolve: (name, id) => resolved.get(refKey(name, id)),
     busy: await inFlight(tx, feed, hubIds),
-    dirtyAt: await dirtyTimes(tx, feed, hubIds),
+    open: await openDeliveries(tx, feed, hubIds),
   };
 }
 

@@ -227,7 +227,7 @@ export function upsert(
 ): Upsert & { readonly incoming: Incoming } {
   const { row, link } = input;
   // An edit that is not captured yet is younger than anything the spoke can tell of.
-  const hubChangedAtMs = link === null ? null : (context.dirtyAt.get(row.id) ?? input.nowMs);
+  const hubChangedAtMs = link === null ? null : (context.open.get(row.id)?.atMs ?? input.nowMs);
   const merged = stages.merge({
     spoke: context.mapping.spoke,
     fields: context.mapping.fields,
@@ -235,6 +235,7 @@ export function upsert(
     base: link?.base ?? {},
     assumed: link?.version === '' && incoming.record.version !== '',
     unseen: link?.unseen,
+    tried: context.open.get(row.id)?.tried,
     overruled: link?.overruled ?? {},
     observed: input.fields,
     hubChangedAtMs,

@@ -20,6 +20,8 @@ export interface MergeInput {
   readonly assumed?: boolean | undefined;
   /** Fields whose half is, because the spoke did not show them. */
   readonly unseen?: Link['unseen'];
+  /** What a write of ours carried that was not answered: seen, it is nobody else's edit. */
+  readonly tried?: HubFields | undefined;
   /** What this spoke showed where it was overruled already: no news. */
   readonly overruled: Link['overruled'];
   readonly observed: ObservedFields;
@@ -92,7 +94,8 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   const taken: FieldMerge = { set: { value: observed.hub }, base: observed };
   if (input.hub === null) return taken;
   const hub = input.hub[field.name] ?? null;
-  if (sameHub(field.type, hub, observed.hub)) return { base: { hub, remote: observed.remote } };
+  if (sameHub(field.type, hub, observed.hub) && !isCountedTwice(input, mapping, hub, base))
+    return { base: { hub, remote: observed.remote } };
   // Such a field is the spoke's: what someone wrote into the hub meanwhile loses, and is kept.
   if (direction === 'in')
     return isEdited(field, hub, base) ? { ...taken, conflict: overridden(field, hub, observed, base) } : taken;
@@ -101,6 +104,19 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
     if (observed.hub === null) return { push: true, blank: observed.remote };
   } else if (sameHub(field.type, hub, base.hub)) return taken;
   return decide(input, field, hub, observed, base);
+}
+
+/** Two who counted on from the same number came to the same number: that is two counts, not one on which both agree. */
+function isCountedTwice(
+  { tried }: MergeInput,
+  { field, direction }: FieldMapping,
+  hub: HubValue,
+  base: BasePair | undefined,
+): boolean {
+  if (base === undefined || direction !== 'both' || sameHub(field.type, hub, base.hub)) return false;
+  const ours = tried?.[field.name];
+  if (ours !== undefined && sameHub(field.type, hub, ours)) return false;
+  return combine(field, hub, hub, base) !== undefined && field.policy.kind === 'delta';
 }
 
 const isEdited = (field: HubField, hub: HubValue, base: BasePair | undefined): boolean =>

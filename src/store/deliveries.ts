@@ -267,7 +267,8 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
                    and l.hub_id = substr(r.waits_for, strpos(r.waits_for, '/') + 1)
               ) then null else r.not_before::timestamptz end,
             attempt = d.attempt - case when r.counts then 0 else 1 end,
-            intent = case when r.state = 'unknown' then d.intent end
+            -- What was not found may still arrive (F65): until it is sent again or given up, it is known what it was.
+            intent = case when r.state = 'unknown' or r.reason = 'not_applied' then d.intent end
        from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
               as r (hub_id, state, not_before, reason, waits_for, counts)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id`,
@@ -337,15 +338,27 @@ export async function inFlight(tx: Tx, feed: Feed, ids: readonly HubId[]): Promi
   return new Set(rows.map((row) => row['hub_id'] ?? ''));
 }
 
-/** When the hub's side of these records was last edited, where a delivery to the spoke is still open. */
-export async function dirtyTimes(tx: Tx, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, number>> {
+export interface Open {
+  /** When the hub's side was last edited. */
+  readonly atMs: number;
+  /** What a write of ours carried that was not answered and may still arrive (F65). */
+  readonly tried: HubFields;
+}
+
+/** These records' deliveries to the spoke, where one is open. */
+export async function openDeliveries(tx: Tx, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, Open>> {
   if (ids.length === 0) return new Map();
   const { rows } = await tx.query({
-    name: 'delivery_dirty_times',
-    text: `select hub_id, dirty_at from truespoke.delivery where spoke = $1 and entity = $2 and hub_id = any($3::text[])`,
+    name: 'delivery_open',
+    text: `select hub_id, dirty_at, intent -> 'hub' as tried from truespoke.delivery
+      where spoke = $1 and entity = $2 and hub_id = any($3::text[])`,
     values: [feed.spoke, feed.entity, ids],
   });
-  return new Map(rows.map((row) => [row['hub_id'] as HubId, Date.parse(row['dirty_at'] ?? '')]));
+  const open = (row: Row): Open => ({
+    atMs: Date.parse(row['dirty_at'] ?? ''),
+    tried: JSON.parse(row['tried'] ?? '{}') as HubFields,
+  });
+  return new Map(rows.map((row) => [row['hub_id'] as HubId, open(row)]));
 }
 
 /** Deliveries of a feed that wait, counted up to `limit`: is a bulk route worth its while? */

@@ -76,6 +76,14 @@ describe('F116 both edit one field', () => {
     ['min', '{ type: integer, policy: min }', 'number', { base: 99, hub: '9', left: 10 }, ['9', 9, 9], 'hub'],
     ['delta', '{ type: integer, policy: delta }', 'number', { base: 10, hub: '15', left: 7 }, ['12', 12, 12], 'both'],
     [
+      'delta, both counted to the same number',
+      '{ type: integer, policy: delta }',
+      'number',
+      { base: 13, hub: '14', left: 14 },
+      ['15', 15, 15],
+      'both',
+    ],
+    [
       'union',
       '{ type: list, policy: union }',
       'list',

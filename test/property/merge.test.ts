@@ -236,6 +236,24 @@ describe('merge', () => {
     }
   });
 
+  test('delta: the same number at both sides is two counts, but for the number that a write of ours may have brought (F65)', () => {
+    const count = (tried: HubFields): Merged =>
+      merge({
+        spoke: spokes[0],
+        fields: [mappingOf('integer', { kind: 'delta' }, 'both')],
+        hub: { [name]: '14' },
+        base: { [name]: { hub: '13', remote: 13 } },
+        observed: { [name]: { hub: '14', remote: 14 } },
+        overruled: {},
+        tried,
+        hubChangedAtMs: null,
+        spokeChangedAtMs: null,
+      });
+    expect(count({}).set).toEqual({ [name]: '15' });
+    expect(count({ [name]: '12' }).set).toEqual({ [name]: '15' });
+    expect(count({ [name]: '14' })).toMatchObject({ set: {}, conflicts: [] });
+  });
+
   test('two spokes that did not touch the same field may be merged in either order', () => {
     const texts = fc.constantFrom('', 'a', 'b', 'c');
     const fields = [fieldName('x'), fieldName('y')] as const;
