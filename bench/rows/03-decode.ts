@@ -35,7 +35,7 @@ async function measure(
   { rows, rowsPerTransaction }: { readonly rows: number; readonly rowsPerTransaction: number },
 ): Promise<readonly Figure[]> {
   const [ours, library, raw] = slots;
-  let messages: readonly Buffer[] = [];
+  let messages: readonly Message[] = [];
   const samples = await interleave(
     bench,
     {
@@ -98,16 +98,30 @@ async function readWithLibrary(hub: BenchHub, slot: string, rows: number): Promi
   return seen;
 }
 
-/** The messages of one slot in chunks as they would arrive: 64 KiB each, so that both parsers find the same bytes. */
-async function collect(hub: BenchHub, slot: string, rows: number): Promise<readonly Buffer[]> {
-  const messages: Buffer[] = [];
+/** One message and where it lies in the chunk that it arrived in. */
+interface Message {
+  readonly chunk: Buffer;
+  readonly from: number;
+  readonly to: number;
+}
+
+const chunkBytes = 64 * 1024;
+
+/** The messages of one slot, lying in chunks as they arrive: 64 KiB each. */
+async function collect(hub: BenchHub, slot: string, rows: number): Promise<readonly Message[]> {
+  const messages: Message[] = [];
+  let chunk = Buffer.alloc(chunkBytes);
+  let at = 0;
   let seen = 0;
   await readBare({
     url: hub.url,
     slot,
     publication,
     onMessage: (bytes, from, to) => {
-      messages.push(Buffer.from(bytes.subarray(from, to)));
+      if (at + to - from > chunkBytes) [chunk, at] = [Buffer.alloc(chunkBytes), 0];
+      bytes.copy(chunk, at, from, to);
+      messages.push({ chunk, from: at, to: at + to - from });
+      at += to - from;
       if (isRow(bytes, from)) seen += 1;
     },
     done: () => seen >= rows,
@@ -115,16 +129,17 @@ async function collect(hub: BenchHub, slot: string, rows: number): Promise<reado
   return messages;
 }
 
-function decodeAll(messages: readonly Buffer[]): number {
+function decodeAll(messages: readonly Message[]): number {
   const decoder = new Decoder();
   let rows = 0;
-  for (const bytes of messages) if (decoder.decode(bytes, 0, bytes.length)?.kind === 'insert') rows += 1;
+  for (const { chunk, from, to } of messages) if (decoder.decode(chunk, from, to)?.kind === 'insert') rows += 1;
   return rows;
 }
 
-function parseAll(messages: readonly Buffer[]): number {
+function parseAll(messages: readonly Message[]): number {
   const plugin = new PgoutputPlugin({ protoVersion: 1, publicationNames: [publication] });
   let rows = 0;
-  for (const bytes of messages) if ((plugin.parse(bytes) as { tag: string }).tag === 'insert') rows += 1;
+  for (const { chunk, from, to } of messages)
+    if ((plugin.parse(chunk.subarray(from, to)) as { tag: string }).tag === 'insert') rows += 1;
   return rows;
 }

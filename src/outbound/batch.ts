@@ -14,6 +14,7 @@ import type { Pool } from '../store/pool.js';
 import type { Planned } from './claimed.js';
 import type { Outgoing } from './deliver.js';
 import type { OpenSpoke } from './open-spoke.js';
+import type { Pace } from './pace.js';
 
 /** Where outbound hands what a spoke showed: inbound merges it, in its own transaction. */
 export type InboundDoor = (observed: {
@@ -37,6 +38,10 @@ export interface OutboundDeps {
   readonly crashpoint: (name: string) => void;
   /** Called when a batch has been claimed: what else is due may go out beside it. */
   readonly onClaimed?: (() => void) | undefined;
+  /** Says whether what is due may be claimed now; without it, it may. */
+  readonly pace?: Pace | undefined;
+  /** Runs the calls of a batch, from its first look to its last answer, when the spoke has a free lane; without it, at once. */
+  readonly inLane?: (<T>(calls: () => Promise<T>) => Promise<T>) | undefined;
 }
 
 export interface OutboundLimits {

@@ -2,6 +2,7 @@
 import { storableJson } from '../base/storable.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
+import { textArray } from './copy.js';
 import type { Queryable, Tx } from './pool.js';
 
 export interface ConflictRow {
@@ -73,7 +74,7 @@ export async function openConflictFields(
     name: 'conflict_open',
     text: `select hub_id, string_agg(field, chr(31)) as fields from truespoke.conflict
       where state = 'open' and entity = $2 and spoke = $1 and hub_id = any($3::text[]) group by hub_id`,
-    values: [feed.spoke, feed.entity, ids],
+    values: [feed.spoke, feed.entity, textArray(ids)],
   });
   return new Map(rows.map((row) => [row['hub_id'] as HubId, new Set((row['fields'] ?? '').split('\u001f'))]));
 }

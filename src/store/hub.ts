@@ -75,7 +75,7 @@ export async function readRows(
     `select ${selectList(table, 't')} from ${table.sql} t
       where t.${table.id.sql} = any($1::text[]::${table.id.type}[])
       order by t.${table.id.sql}${options.lock ? ' for update of t' : ''}`,
-    [ids],
+    [textArray(ids)],
   );
   return new Map(rows.map((row) => [hubId(row['c0'] ?? ''), toRow(table, row)]));
 }

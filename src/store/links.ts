@@ -12,7 +12,7 @@ import {
 import type { Base, BasePair, Link } from '../model/link.js';
 import type { FieldName } from '../model/ids.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
-import { textArray } from './copy.js';
+import { jsonArray, textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 const columns = `l.spoke, l.entity, l.hub_id, l.external_id, l.state, l.base_hub, l.base_remote, l.version,
@@ -59,7 +59,7 @@ export async function lockLinksByHub(tx: Tx, feed: Feed, ids: readonly HubId[]):
     name: 'link_lock_hub',
     text: `select 1 from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[])
       order by l.external_id for update`,
-    values: [feed.spoke, feed.entity, ids],
+    values: [feed.spoke, feed.entity, textArray(ids)],
   });
 }
 
@@ -69,7 +69,7 @@ export async function linksByHub(db: Queryable, feed: Feed, ids: readonly HubId[
     `select distinct on (l.hub_id) ${columns} from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[]) and l.state <> 'merged'
       order by l.hub_id, (l.state = 'live') desc, l.updated_at desc, l.external_id`,
-    [feed.spoke, feed.entity, ids],
+    [feed.spoke, feed.entity, textArray(ids)],
   );
   return new Map(rows.map((row) => [hubId(row['hub_id'] ?? ''), toLink(row)]));
 }
@@ -149,8 +149,8 @@ export async function saveLinks(
       textArray(writes.map((write) => write.hubId)),
       textArray(writes.map((write) => write.externalId)),
       textArray(writes.map((write) => write.state)),
-      textArray(writes.map((write) => halfOf(write.base, 'hub'))),
-      textArray(writes.map((write) => halfOf(write.base, 'remote'))),
+      jsonArray(writes.map((write) => halfOf(write.base, 'hub'))),
+      jsonArray(writes.map((write) => halfOf(write.base, 'remote'))),
       textArray(writes.map((write) => write.version)),
       textArray(writes.map(settledAt)),
       new Date(atMs).toISOString(),

@@ -1,6 +1,7 @@
 // Owns truespoke.parked: what was set aside, with its reason, in both directions. One open row per record at most (F22).
 import { storableJson } from '../base/storable.js';
 import type { EntityName, SpokeName } from '../model/ids.js';
+import { textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 export interface Park {
@@ -68,7 +69,7 @@ export async function closeParked(
     name: 'parked_close',
     text: `update truespoke.parked set state = 'resolved', last_at = $5::timestamptz
       where direction = $1 and spoke = $2 and entity = $3 and key = any($4::text[]) and state in ('open', 'waiting')`,
-    values: [which.direction, which.spoke, which.entity, which.keys, new Date(atMs).toISOString()],
+    values: [which.direction, which.spoke, which.entity, textArray(which.keys), new Date(atMs).toISOString()],
   });
 }
 

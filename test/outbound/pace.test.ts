@@ -1,0 +1,86 @@
+// When a batch may be claimed: bursts are waited out, single edits never; ahead of a free lane only full batches.
+import { beforeEach, expect, test } from 'vitest';
+import { entityName } from '../../src/model/ids.js';
+import { Pace } from '../../src/outbound/pace.js';
+import type { Due } from '../../src/store/deliveries.js';
+
+let nowMs = 0;
+let busy = 0;
+let pace: Pace;
+
+const crowd = 1_000;
+const due = (pending: number, first: string | null = 'at 0'): Due => ({
+  entity: entityName('contact'),
+  pending,
+  first,
+  unknown: false,
+});
+
+beforeEach(() => {
+  nowMs = 0;
+  busy = 0;
+  pace = new Pace({
+    clock: { monotonic: () => nowMs },
+    writeBatch: 200,
+    bulkWriteFrom: null,
+    lanes: 5,
+    busy: () => busy,
+  });
+});
+
+test('fewer records than the lanes carry at once go out at once', () => {
+  expect(pace.countMax).toBe(crowd);
+  for (const pending of [1, 199, crowd - 1]) expect(pace.admits(due(pending))).toBe(true);
+  expect(pace.againMs).toBeNull();
+});
+
+test('a crowd that is edited again and again is claimed when that ends', () => {
+  for (let edit = 0; edit < 10; edit += 1, nowMs += 100) {
+    expect(pace.admits(due(crowd, `at ${edit}`))).toBe(false);
+    expect(pace.againMs).toBeLessThanOrEqual(100);
+  }
+  nowMs += 250;
+  expect(pace.admits(due(crowd, 'at 9'))).toBe(false);
+  nowMs += 100;
+  expect(pace.admits(due(crowd, 'at 9'))).toBe(true);
+  expect(pace.againMs).toBeNull();
+});
+
+test('a crowd whose edits never end is held for two seconds and then drained', () => {
+  const admitted: number[] = [];
+  for (let edit = 0; edit < 40; edit += 1, nowMs += 100)
+    if (pace.admits(due(crowd, `at ${edit}`))) admitted.push(nowMs);
+  expect(admitted[0]).toBe(2_000);
+  expect(admitted).toHaveLength(20);
+});
+
+test('after a crowd has been drained, the next one is held anew', () => {
+  expect(pace.admits(due(crowd, 'a'))).toBe(false);
+  nowMs += 400;
+  expect(pace.admits(due(crowd, 'a'))).toBe(true);
+  expect(pace.admits(due(crowd, 'b'))).toBe(true);
+  expect(pace.admits(due(10, 'c'))).toBe(true);
+  expect(pace.admits(due(crowd, 'd'))).toBe(false);
+});
+
+test('ahead of a free lane only a full batch is claimed', () => {
+  busy = 5;
+  expect(pace.admits(due(199))).toBe(false);
+  expect(pace.admits(due(200))).toBe(true);
+  busy = 4;
+  expect(pace.admits(due(199))).toBe(true);
+});
+
+test('a piece of bulk work is never claimed ahead of a free lane', () => {
+  pace = new Pace({
+    clock: { monotonic: () => nowMs },
+    writeBatch: 200,
+    bulkWriteFrom: 2_000,
+    lanes: 5,
+    busy: () => busy,
+  });
+  expect(pace.countMax).toBe(2_000);
+  busy = 5;
+  expect(pace.admits(due(500))).toBe(true);
+  expect(pace.admits(due(2_000))).toBe(false);
+});
