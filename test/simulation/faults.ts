@@ -23,6 +23,8 @@ export interface FaultPlan {
   readonly stalls: boolean;
   /** Every connection to Postgres ends at once. */
   readonly restarts: boolean;
+  /** The server loses acknowledgements, as in a crash before its checkpoint (F4). */
+  readonly forgetsAcks: boolean;
   readonly clockSteps: boolean;
   /** Listings that are empty or end in the middle (F106). */
   readonly listings: boolean;
@@ -108,6 +110,7 @@ export function drawFaults(random: Random): FaultPlan {
     forges: chance(0.3),
     damage: chance(0.3),
     scripted: writeFaults.filter(() => chance(0.5)),
+    forgetsAcks: chance(0.3),
     spokes,
   };
 }

@@ -55,6 +55,8 @@ export interface LifeOptions {
   readonly dies: (name: string) => boolean;
   readonly died: (name: string) => void;
   readonly violated: (message: string) => void;
+  /** Does the server lose the next acknowledgement? */
+  readonly forgets: () => boolean;
   readonly onResult: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
   /** Around every call of a spoke, at its effect. */
   readonly watch: (spoke: SpokeId, call: Spoke) => Spoke;
@@ -168,7 +170,7 @@ export class Life {
   }
 
   private async capture(context: EngineContext, signal: AbortSignal): Promise<void> {
-    const { limits, violated, mapping, slot } = this.options;
+    const { limits, violated, forgets, mapping, slot } = this.options;
     const position = await loadPosition(this.pool, slot);
     if (position === null) throw new Error('no position');
     const source = new PeekedSource({
@@ -179,6 +181,7 @@ export class Life {
       publication: publicationName,
       pollMs: 200,
       violated,
+      forgets,
     });
     const tables: TableMap = new Map(
       [...context.tables.values()].map(({ entity }) => [

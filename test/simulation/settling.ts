@@ -83,6 +83,8 @@ export class Settling {
     // A poll that failed before waits for its turn.
     run.readUp.clear();
     await this.quiesce(waitMs, waitMs);
+    // What was refused just before healing may have paused its spoke since.
+    await run.operator();
     for (let leapMs = waitMs / 2; !run.broken && run.scheduler.nowMs < endMs; leapMs = Math.min(2 * leapMs, 600_000)) {
       if (run.readUp.size >= polledObjects && (await this.busy()) === '') return;
       await this.quiesce(leapMs, leapMs);

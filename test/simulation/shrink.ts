@@ -45,6 +45,7 @@ const kinds = [
   'stalls',
   'restarts',
   'clockSteps',
+  'forgetsAcks',
   'listings',
   'forgeries',
   'pauses',

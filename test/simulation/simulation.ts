@@ -267,6 +267,7 @@ export class Simulation {
       dies: (name) => this.troubles.dies(name),
       died: (name) => this.end(life, name),
       violated: (message) => this.fail(message),
+      forgets: () => this.troubles.forgetsAck(),
       onResult: (label, values, rows) => this.oracle.hear(label, values, rows, this.scheduler.fired),
       watch: (name, spoke) =>
         watched(name, spoke, {
@@ -292,7 +293,13 @@ export class Simulation {
     return {
       capture: { ...defaultLimits.capture, idleAdvanceMs: 10_000, spillRows },
       inbound: { ...defaultLimits.inbound, batchRecords: 10, referenceWaitMs: 3_600_000 },
-      outbound: { ...defaultLimits.outbound, leaseMs, backoff: { firstMs: 200, maxMs: 5_000 } },
+      outbound: {
+        ...defaultLimits.outbound,
+        leaseMs,
+        backoff: { firstMs: 200, maxMs: 5_000 },
+        // As long as inbound: what a parked record holds up is parked as well, and comes to rest.
+        referenceWaitMs: 3_600_000,
+      },
     };
   }
 
@@ -364,7 +371,7 @@ export class Simulation {
   }
 
   /** A person looks after what was paused. */
-  private async operator(): Promise<void> {
+  async operator(): Promise<void> {
     for (const name of spokeNames) await resumeSpoke(this.monitor, name);
   }
 

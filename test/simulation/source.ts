@@ -22,6 +22,8 @@ export interface PeekedSourceOptions {
   /** Waits between looks, ms. */
   readonly pollMs: number;
   readonly violated: (message: string) => void;
+  /** The server loses this acknowledgement, as one that crashes before its checkpoint does (F4): the next stream begins before it. */
+  readonly forgets: () => boolean;
 }
 
 export class PeekedSource implements ReplicationSource {
@@ -81,16 +83,17 @@ export class PeekedSource implements ReplicationSource {
   /** Acknowledged ≤ journaled: looked at where the server hears of it. */
   private async tellServer(): Promise<void> {
     if (this.wanted === null) return;
-    const { pool, slot, violated } = this.options;
+    const { pool, slot, violated, forgets } = this.options;
     const { wanted } = this;
+    const kept = !forgets();
     this.wanted = null;
     const text = formatLsn(wanted);
     const { rows } = await pool.query({
       name: 'ack',
       text: `select (select bool_or(durable_lsn >= $2::pg_lsn) from truespoke.position where slot = $1)::text as durable,
-                    case when confirmed_flush_lsn < $2::pg_lsn then pg_replication_slot_advance(slot_name, $2::pg_lsn)::text end as moved
+                    case when $3 and confirmed_flush_lsn < $2::pg_lsn then pg_replication_slot_advance(slot_name, $2::pg_lsn)::text end as moved
                from pg_replication_slots where slot_name = $1`,
-      values: [slot, text],
+      values: [slot, text, kept],
     });
     if (rows[0]?.['durable'] !== 'true') violated(`acknowledged ${text}, which is not durable`);
     this.acknowledged = wanted;

@@ -57,6 +57,12 @@ export class Troubles {
     return true;
   }
 
+  /** One that is forgotten is a trouble only when a stream begins anew: it is not counted. */
+  forgetsAck(): boolean {
+    const { plan, healed } = this.run;
+    return plan.forgetsAcks && !healed && this.random.next() < 0.7;
+  }
+
   heal(): void {
     const { remotes, scheduler } = this.run;
     for (const name of spokeNames) remotes[name].faults.heal();
