@@ -4,7 +4,7 @@ import { storableJson } from '../base/storable.js';
 import type { EntityName, HubId, SpokeName } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
 import type { HubFields, RemoteValue } from '../model/record.js';
-import { textArray } from './copy.js';
+import { jsonArray, textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 export type DeliveryLane = 0 | 1 | 2;
@@ -66,7 +66,7 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
         rows.map((row) => (row.observed === undefined || row.observed === null ? null : storableJson(row.observed))),
       ),
       textArray(rows.map((row) => row.held ?? null)),
-      textArray(rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after)))),
+      jsonArray(rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after)))),
     ],
   });
 }
@@ -196,9 +196,9 @@ export async function markSent(
     values: [
       feed.spoke,
       feed.entity,
-      rows.map((row) => row.hubId),
-      rows.map((row) => row.fence),
-      rows.map((row) => JSON.stringify(row.intent)),
+      textArray(rows.map((row) => row.hubId)),
+      textArray(rows.map((row) => row.fence)),
+      jsonArray(rows.map((row) => JSON.stringify(row.intent))),
     ],
   });
   return new Set(result.rows.map((row) => row['hub_id'] ?? ''));
@@ -211,25 +211,31 @@ export async function lockClaimed(tx: Tx, feed: Feed, rows: readonly Fenced[]): 
     text: `select d.hub_id from truespoke.delivery d
        join unnest($3::text[], $4::text[]) as r (hub_id, fence) on d.hub_id = r.hub_id and d.fence = r.fence::bigint
       where d.spoke = $1 and d.entity = $2 order by d.hub_id for update of d`,
-    values: [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.fence)],
+    values: [feed.spoke, feed.entity, textArray(rows.map((row) => row.hubId)), textArray(rows.map((row) => row.fence))],
   });
   return new Set(result.rows.map((row) => row['hub_id'] ?? ''));
 }
 
-/** Done with these. A row that got a newer generation meanwhile goes back to pending instead. */
+/** Done with these, which `lockClaimed` has locked. A row that got a newer generation meanwhile goes back to pending instead. */
 export async function settle(
   tx: Tx,
   feed: Feed,
   rows: readonly Pick<Claimed, 'hubId' | 'generation' | 'observed'>[],
 ): Promise<void> {
   if (rows.length === 0) return;
-  const values = [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.generation)];
-  await tx.query({
+  const values = [
+    feed.spoke,
+    feed.entity,
+    textArray(rows.map((row) => row.hubId)),
+    textArray(rows.map((row) => row.generation)),
+  ];
+  const { rowCount } = await tx.query({
     name: 'delivery_settle',
     text: `delete from truespoke.delivery d using unnest($3::text[], $4::bigint[]) as r (hub_id, generation)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.generation = r.generation`,
     values,
   });
+  if (rowCount === rows.length) return;
   await tx.query({
     name: 'delivery_again',
     text: `update truespoke.delivery d
@@ -238,7 +244,7 @@ export async function settle(
             observed = case when d.observed is distinct from r.observed::jsonb then d.observed end
        from unnest($3::text[], $4::bigint[], $5::text[]) as r (hub_id, generation, observed)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.generation > r.generation`,
-    values: [...values, rows.map((row) => (row.observed === null ? null : JSON.stringify(row.observed)))],
+    values: [...values, jsonArray(rows.map((row) => (row.observed === null ? null : JSON.stringify(row.observed))))],
   });
 }
 
@@ -373,26 +379,43 @@ export async function countPending(db: Queryable, feed: Feed, limit: number, now
   return Number(rows[0]?.['n'] ?? 0);
 }
 
-/** Entities with work that is due, of those given. */
+export interface Due {
+  readonly entity: EntityName;
+  /** Due deliveries of the most urgent lane that has any, counted up to the limit. */
+  readonly pending: number;
+  /** When the first of them in line was edited; moves when it is edited again. */
+  readonly first: string | null;
+  readonly unknown: boolean;
+}
+
+/** What is due, by entity, of those given. Counting stops at `countMax`. */
 export async function dueEntities(
   db: Queryable,
   spoke: SpokeName,
   entities: readonly EntityName[],
-  nowMs: number,
-): Promise<readonly { readonly entity: EntityName; readonly pending: boolean; readonly unknown: boolean }[]> {
+  at: { readonly nowMs: number; readonly countMax: number },
+): Promise<readonly Due[]> {
   const { rows } = await db.query({
     name: 'delivery_due_entities',
-    text: `select e.entity,
-        exists (select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = e.entity and d.state = 'pending'
-                   and (d.not_before is null or d.not_before <= $3::timestamptz))::text as pending,
+    text: `select e.entity, f.dirty_at as first,
+        case when f.lane is null then 0 else (select count(*) from (
+          select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = e.entity and d.state = 'pending' and d.lane = f.lane
+             and (d.not_before is null or d.not_before <= $3::timestamptz) limit $4::int) counted) end::text as pending,
         exists (select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = e.entity and d.state = 'unknown'
                    and d.holder is null and (d.not_before is null or d.not_before <= $3::timestamptz))::text as unknown
-       from unnest($2::text[]) with ordinality as e (entity, ord) order by e.ord`,
-    values: [spoke, entities, new Date(nowMs).toISOString()],
+       from unnest($2::text[]) with ordinality as e (entity, ord)
+       left join lateral (
+         select d.lane, d.dirty_at from truespoke.delivery d
+          where d.spoke = $1 and d.entity = e.entity and d.state = 'pending'
+            and (d.not_before is null or d.not_before <= $3::timestamptz)
+          order by d.lane, d.dirty_at, d.hub_id limit 1) f on true
+      order by e.ord`,
+    values: [spoke, entities, new Date(at.nowMs).toISOString(), at.countMax],
   });
   return rows.map((row) => ({
     entity: row['entity'] as EntityName,
-    pending: row['pending'] === 'true',
+    pending: Number(row['pending']),
+    first: row['first'] ?? null,
     unknown: row['unknown'] === 'true',
   }));
 }
