@@ -1,4 +1,5 @@
 // F78 while the field can still be written: what a spoke does not show is not written to unseen, and nothing of it is lost.
+// Proves: Law 2, Invariant 1
 import { afterEach, describe, expect, test } from 'vitest';
 import { openWheel, type Wheel } from '../support/wheel.js';
 
