@@ -1,6 +1,18 @@
 // Planted bugs of outbound: a write is sent once, confirmed before the base moves, and looked for when its answer is lost (laws 1, 2, 5).
 import type { PlantedBug } from './bug.js';
-import { conflicts, diesAt, lost, refused, restarts, stale, stalls, throttled, unapplied, growing } from './plans.js';
+import {
+  conflicts,
+  diesAt,
+  growing,
+  kills,
+  lost,
+  refused,
+  restarts,
+  stale,
+  stalls,
+  throttled,
+  unapplied,
+} from './plans.js';
 
 const pipeline = 'src/outbound/pipeline.ts';
 const outcome = 'src/outbound/outcome.ts';
@@ -57,7 +69,7 @@ export const outboundBugs: readonly PlantedBug[] = [
             not_before = null`,
     replace: `        set state = 'pending', holder = null, lease_until = null,
             not_before = null`,
-    plan: diesAt(0.08, 'delivery_sent', 'delivery_answered', 'delivery_settling'),
+    plan: kills,
     why: 'F8: the request may have left before the process died',
   },
   {

@@ -71,6 +71,8 @@ export const coarse: Plan = { actRate: 0.1, passMs: 50, pollMs: 500 };
 /** Stream events are lost: what the poll skips, nobody brings. */
 export const deaf: Plan = { actRate: 0.1, together: true, spokes: everywhere({ hintDrop: 1 }) };
 export const stalls: Plan = { actRate: 0.1, stalls: true, livesMax: 8, faultRate: 0.02, leaseMs: 10_000 };
+/** Dies while requests are under way. */
+export const kills: Plan = { crashes: true, livesMax: 10, faultRate: 0.03 };
 export const restarts: Plan = { actRate: 0.1, restarts: true, faultRate: 0.02 };
 export const hides: Plan = { hides: true, faultRate: 0.02, actRate: 0.1 };
 /** Looks of the reconciler amid everything. */
