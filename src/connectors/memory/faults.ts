@@ -55,6 +55,8 @@ export class Faults implements FaultSettings {
   latencyMs = 0;
   /** How many calls suffered so far. */
   struck = 0;
+  /** Records whose write was never answered, by what had become of it. */
+  readonly unanswered = { applied: 0, unapplied: 0 };
   private readonly script: { readonly fault: Fault; readonly on: Call }[] = [];
 
   constructor(private readonly random: Random) {}

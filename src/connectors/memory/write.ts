@@ -49,8 +49,10 @@ function perform(
     case 'throttled':
       return all(() => ({ outcome: 'throttled', retryAfterMs: strike.retryAfterMs }));
     case 'lostUnapplied':
+      faults.unanswered.unapplied += writes.length;
       return all(() => lost);
     case 'lostApplied':
+      faults.unanswered.applied += writes.length;
       return all((write) => (apply(write), lost));
     case 'lateApplied':
       return all((write) => (remote.applyLater(toChange(client, write), faults.lateMs), lost));
@@ -67,6 +69,7 @@ function perform(
       return faults.shuffle(all(apply));
     case 'fewer': {
       const touched = faults.some(writes.length);
+      faults.unanswered.applied += touched.filter(Boolean).length;
       return all(apply).filter(({ reference }) => touched[reference] !== true);
     }
     default:

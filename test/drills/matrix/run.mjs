@@ -3,7 +3,7 @@
 // `--only` takes several faults (F8,F9). `--from a.json,b.json` takes rows of earlier `--json` runs instead of running; later files win.
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { asMarkdown, forTerminal, rowsOf, sorted } from './table.mjs';
@@ -58,7 +58,7 @@ const rows = sorted(done.rows);
 const failed = rows.filter(({ verdict }) => verdict !== 'survived').length;
 if (values.markdown !== undefined) {
   const gibibytes = Math.round(totalmem() / 2 ** 30);
-  const machine = `${cpus().length} processors (${cpus()[0]?.model ?? process.arch}), ${gibibytes} GiB, Node ${process.version}`;
+  const machine = `${cpus().length} processors (${cpus()[0]?.model ?? process.arch}), ${gibibytes} GiB, load ${Math.round(loadavg()[2])}, Node ${process.version}`;
   const date = new Date().toISOString().slice(0, 10);
   await writeFile(values.markdown, asMarkdown(rows, { machine, date }));
 }

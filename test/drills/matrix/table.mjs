@@ -83,6 +83,8 @@ ledgers of the simulated systems: every effect that was asked for is there, once
 
 - *recovered*: from the start of the next process until the hub and both spokes agree again, without the time that this process stood in the queue for a processor because other programs had it; at most 5,000 ms.
   *with queue*: by the clock on the wall. *up*: how much of that passed until the process announced itself. *CPU*: what it computed; the rest it waited for Postgres and the simulated systems.
+- Where the systems agreed already when it died (F19, F20), recovery is little more than the start; what else must be so (a bulk job is not submitted again, the reconciler goes on behind its last key) each drill
+  asserts besides.
 - *both*: the stream of the hub is one for all spokes, and so are the migrations. What dies there (F1–F6, F23) dies before there is a delivery to any spoke: each drill is one death for both, and both ledgers are judged.
 - F16 and F17 are Shopify's (Salesforce sends no webhooks; its stream is only a hint, and polling stands behind it), F18, F19 and F21 Salesforce's (the only one of the two with bulk writes and rotating tokens).
 `;
