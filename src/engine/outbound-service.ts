@@ -47,7 +47,7 @@ export async function deliverSpoke(
       return work();
     });
     // What was not full enough to be claimed ahead may go now.
-    look();
+    if (pace.leftForLane) look();
     return result;
   };
   const lookAgain = (): void => {

@@ -35,6 +35,7 @@ interface Burst {
 export class Pace {
   private readonly bursts = new Map<EntityName, Burst>();
   private readonly crowd: number;
+  private left = false;
 
   constructor(private readonly options: PaceOptions) {
     this.crowd = Math.max(burstRecordsMin, options.lanes * options.writeBatch);
@@ -50,11 +51,17 @@ export class Pace {
     return [...this.bursts.values()].some(({ over }) => !over) ? quietMs / 4 : null;
   }
 
+  /** What is due was left to grow until a lane is free: look when one is. */
+  get leftForLane(): boolean {
+    return this.left;
+  }
+
   admits({ entity, pending, first }: Due): boolean {
     const { lanes, writeBatch, bulkWriteFrom, busy } = this.options;
     // Claimed ahead of a lane only when it is as full as a call can be: what waits unclaimed still grows together. Never a piece of bulk
     // work: as many as there are lanes are enough to hold in memory.
-    if (busy() >= lanes && (pending < writeBatch || pending >= (bulkWriteFrom ?? Infinity))) return false;
+    this.left = busy() >= lanes && (pending < writeBatch || pending >= (bulkWriteFrom ?? Infinity));
+    if (this.left) return false;
     if (pending < this.crowd) {
       this.bursts.delete(entity);
       return true;

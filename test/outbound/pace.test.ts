@@ -66,7 +66,9 @@ test('after a crowd has been drained, the next one is held anew', () => {
 test('ahead of a free lane only a full batch is claimed', () => {
   busy = 5;
   expect(pace.admits(due(199))).toBe(false);
+  expect(pace.leftForLane).toBe(true);
   expect(pace.admits(due(200))).toBe(true);
+  expect(pace.leftForLane).toBe(false);
   busy = 4;
   expect(pace.admits(due(199))).toBe(true);
 });
