@@ -29,11 +29,15 @@ interface Given {
 export const timePrefix = 'simulated time';
 
 export class GatedPool extends Pool {
+  private free: number;
+  private readonly queue: (() => void)[] = [];
+
   constructor(
     options: PoolOptions,
     private readonly gate: GateOptions,
   ) {
     super(options);
+    this.free = options.max;
   }
 
   override connect(): Promise<pg.PoolClient>;
@@ -43,8 +47,21 @@ export class GatedPool extends Pool {
   override connect(callback?: unknown): Promise<pg.PoolClient> | undefined {
     if (callback !== undefined) throw new Error('a simulated pool is used with promises');
     const { scheduler, owner, backends } = this.gate;
-    const taken = scheduler.defer(owner, () => backends.take(owner, this.gate.apart === true));
-    return taken.then((lent) => new GatedClient(lent, this.gate) as unknown as pg.PoolClient);
+    const take = (): Promise<Lent> => scheduler.defer(owner, () => backends.take(owner, this.gate.apart === true));
+    const client = (lent: Lent): pg.PoolClient =>
+      new GatedClient(lent, this.gate, () => this.given()) as unknown as pg.PoolClient;
+    if (this.free > 0) {
+      this.free -= 1;
+      return take().then(client);
+    }
+    return new Promise<void>((resolve) => this.queue.push(resolve)).then(take).then(client);
+  }
+
+  /** Who waited longest is next. */
+  private given(): void {
+    const next = this.queue.shift();
+    if (next === undefined) this.free += 1;
+    else next();
   }
 
   override async query(statement: unknown, values?: unknown): Promise<never> {
@@ -87,6 +104,7 @@ class GatedClient {
   constructor(
     private readonly lent: Lent,
     private readonly gate: GateOptions,
+    private readonly given: () => void,
   ) {}
 
   readonly query: Query = (statement, values) => {
@@ -131,7 +149,9 @@ class GatedClient {
 
   release(broken?: Error | boolean): void {
     // What a dead process held is given back by the server.
-    if (!this.gate.owner.dead) this.gate.backends.giveBack(this.lent, broken);
+    if (this.gate.owner.dead) return;
+    this.gate.backends.giveBack(this.lent, broken);
+    this.given();
   }
 
   private async send(statement: unknown, text: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {

@@ -85,11 +85,11 @@ export class Life {
     this.clock = scheduler.clockOf(this.owner, offset);
     this.random = seeded(seed * 1_000 + number);
     this.pool = new GatedPool(
-      { url, applicationName: this.owner.name, max: 60, clock: this.clock, random: this.random },
+      { url, applicationName: this.owner.name, max: 14, clock: this.clock, random: this.random },
       { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
     );
     this.apart = new GatedPool(
-      { url, applicationName: this.owner.name, max: 60, clock: this.clock, random: this.random },
+      { url, applicationName: this.owner.name, max: 14, clock: this.clock, random: this.random },
       { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult, apart: true },
     );
   }

@@ -12,13 +12,18 @@ export class Owner {
   constructor(readonly name: string) {}
 }
 
+interface Outcome {
+  readonly failed: boolean;
+  readonly deliver: () => void;
+}
+
 interface Waiting {
   readonly id: number;
   readonly owner: Owner;
   readonly actor: string;
   readonly label: string;
   /** Starts the real work; resolves with what hands the result to the waiter. */
-  readonly start: () => Promise<() => void>;
+  readonly start: () => Promise<Outcome>;
   readonly pid: (() => number | null) | undefined;
   readonly frees: boolean;
 }
@@ -33,6 +38,8 @@ interface Sleeper {
 /** Started, and not told to its waiter yet. */
 interface Running {
   readonly event: Waiting;
+  /** Its transaction is over as well, and Postgres has given its locks back. */
+  failed: boolean;
   readonly done: Promise<unknown>;
   deliver: (() => void) | null;
 }
@@ -90,8 +97,8 @@ export class Scheduler {
         frees: options.frees === true,
         start: () =>
           body().then(
-            (value) => () => resolve(value),
-            (error: unknown) => () => reject(error as Error),
+            (value) => ({ failed: false, deliver: () => resolve(value) }),
+            (error: unknown) => ({ failed: true, deliver: () => reject(error as Error) }),
           ),
       });
     });
@@ -167,7 +174,7 @@ export class Scheduler {
       this.blocked.push(running);
     } else if (!event.owner.dead && !drop) running.deliver?.();
     await this.turn();
-    if (event.frees && this.blocked.length > 0) await this.unblock();
+    if ((event.frees || running.failed) && this.blocked.length > 0) await this.unblock();
   }
 
   /** Lets time pass until the next sleeper is due, or `ms`, whichever comes first. */
@@ -268,16 +275,24 @@ export class Scheduler {
 
   /**
    * Behind somebody who waits already: of two who wait for one row, Postgres lets either go first. So the second is refused, as if it
-   * had closed a circle.
+   * had closed a circle. Just so when both wait for the same one: set free at once, they would race for what both want next, unless the
+   * lock is all that the statement wants.
    */
   private async isRefused(running: Running): Promise<boolean> {
-    const pid = running.event.pid?.() ?? 0;
-    const waiting = new Set(this.blocked.filter((one) => one.deliver === null).map(({ event }) => event.pid?.() ?? -1));
-    const behind = (await this.ports.blockers([pid])).get(pid) ?? [];
-    if (!behind.some((one) => waiting.has(one))) return false;
+    const others = this.blocked.filter((one) => one.deliver === null);
+    if (others.length === 0) return false;
+    const pid = pidOf(running);
+    const waiting = new Set(others.map(pidOf));
+    const blockers = await this.ports.blockers([pid, ...waiting]);
+    const behind = blockers.get(pid) ?? [];
+    const racing = others.filter((one) => !wantsOneLock(one)).flatMap((one) => blockers.get(pidOf(one)) ?? []);
+    const races = !wantsOneLock(running) && behind.some((one) => racing.includes(one));
+    if (!races && !behind.some((one) => waiting.has(one))) return false;
     this.note(`  waits behind another, and is refused`);
     await this.ports.refuse(pid);
-    return this.settled([running]);
+    // However long the server takes to hear of it.
+    await running.done;
+    return true;
   }
 
   /**
@@ -310,11 +325,18 @@ export class Scheduler {
 /** What a stopped process had sent off arrives all the same. */
 const canFire = ({ owner, label }: Waiting): boolean => !owner.frozen || label.startsWith('call');
 
+const pidOf = ({ event }: Running): number => event.pid?.() ?? -1;
+const wantsOneLock = ({ event }: Running): boolean => event.label.includes('advisory');
+
 function startOf(event: Waiting): Running {
   const running: Running = {
     event,
+    failed: false,
     deliver: null,
-    done: event.start().then((deliver) => (running.deliver = deliver)),
+    done: event.start().then(({ failed, deliver }) => {
+      running.failed = failed;
+      running.deliver = deliver;
+    }),
   };
   return running;
 }
