@@ -102,6 +102,9 @@ export interface ProcessRig {
   end(): Promise<void>;
 }
 
+/** A process on a machine with twenty others was seen to take 36 s for its two of computing. */
+const startMsMax = 120_000;
+
 export async function openProcessRig(options: ProcessRigOptions = {}): Promise<ProcessRig> {
   const [db, salesforce, shopify, port, folder] = await Promise.all([
     testDatabase(options.cluster === undefined ? {} : { cluster: options.cluster }),
@@ -144,7 +147,7 @@ export async function openProcessRig(options: ProcessRigOptions = {}): Promise<P
       ended = true;
       alive.delete(one);
     });
-    await rig.until(() => ended || one.announced(), 45_000);
+    await rig.until(() => ended || one.announced(), startMsMax);
     if (ended && crash === undefined) throw new Error(`the engine ended: ${one.log().slice(-2_000)}`);
     return one;
   };
@@ -166,7 +169,7 @@ export async function openProcessRig(options: ProcessRigOptions = {}): Promise<P
     },
     async dieAt(crash) {
       const started = await rig.start(crash);
-      const late = systemClock.sleep(45_000).then(() => 'lives on');
+      const late = systemClock.sleep(startMsMax).then(() => 'lives on');
       const how = await Promise.race([started.ended, late]);
       if (how !== 'SIGKILL') throw new Error(`${crash}: ${String(how)}\n${started.log().slice(-3_000)}`);
     },

@@ -122,9 +122,13 @@ for (const point of ['delivery_claimed', 'delivery_answered']) {
         const measured = measureRecovery();
         const next = await world.rig.startBeside();
         measured.up(next);
-        // Five minutes later.
+        // Five minutes later: its leases have run out, and Postgres has given up its stream (wal_sender_timeout), where a commit may still be
+        // waiting that it was too sleepy to journal.
         await world.rig.sql(
           `update truespoke.delivery set lease_until = lease_until - interval '1 hour' where lease_until is not null`,
+        );
+        await world.rig.sql(
+          `select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database() and active_pid is not null`,
         );
         await world.rig.until(() => world.agrees());
         row.recovery = measured.agreed();
