@@ -52,6 +52,8 @@ export interface FaultPlan {
   readonly damage: boolean;
   /** Spokes that count calls. */
   readonly quotas: readonly SpokeId[];
+  /** How many records a page, a read and a write take, times those of the spoke's configuration. */
+  readonly batches: number;
   /** One of these strikes the next write, now and then. */
   readonly scripted: readonly Fault[];
   readonly spokes: Readonly<Record<SpokeId, Partial<FaultSettings>>>;
@@ -111,6 +113,8 @@ export function drawFaults(random: Random): FaultPlan {
     damage: chance(0.3),
     scripted: writeFaults.filter(() => chance(0.5)),
     forgetsAcks: chance(0.3),
+    // Small pages have more edges, large ones let more than one thing happen to a record between two of them.
+    batches: chance(0.3) ? 1 : chance(0.5) ? 5 : 20,
     spokes,
   };
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { seeded, type Random } from '../../src/base/random.js';
 import type { Clock } from '../../src/base/clock.js';
+import type { MemoryConfigInput } from '../../src/connectors/memory/config.js';
 import { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import { defaultLimits, publicationName, type EngineLimits } from '../../src/engine/engine.js';
 import type { EntityName } from '../../src/model/ids.js';
@@ -217,9 +218,21 @@ export class Simulation {
     return this.troubles.count + spokeNames.reduce((sum, name) => sum + this.remotes[name].faults.struck, 0);
   }
 
-  private configOf(name: SpokeId): (typeof spokeConfigs)[SpokeId] {
-    if (!this.plan.quotas.includes(name)) return spokeConfigs[name];
-    return { ...spokeConfigs[name], budget: { limit: 30, restorePerSecond: 12 } };
+  private configOf(name: SpokeId): MemoryConfigInput {
+    const { batches, quotas } = this.plan;
+    const config = spokeConfigs[name];
+    const { writeBatch = 1, fetchBatch = 1, findBatch = 1 } = config.capabilities ?? {};
+    return {
+      ...config,
+      pageRows: (config.pageRows ?? 1) * batches,
+      capabilities: {
+        ...config.capabilities,
+        writeBatch: writeBatch * batches,
+        fetchBatch: fetchBatch * batches,
+        findBatch: findBatch * batches,
+      },
+      ...(quotas.includes(name) ? { budget: { limit: 30, restorePerSecond: 12 } } : {}),
+    };
   }
 
   private applicationPool(): GatedPool {
@@ -292,7 +305,7 @@ export class Simulation {
     const { spillRows, leaseMs } = this.plan;
     return {
       capture: { ...defaultLimits.capture, idleAdvanceMs: 10_000, spillRows },
-      inbound: { ...defaultLimits.inbound, batchRecords: 10, referenceWaitMs: 3_600_000 },
+      inbound: { ...defaultLimits.inbound, batchRecords: 10 * this.plan.batches, referenceWaitMs: 3_600_000 },
       outbound: {
         ...defaultLimits.outbound,
         leaseMs,

@@ -12,6 +12,8 @@ export default defineConfig({
   test: {
     include: run === 'seeds' ? seeds : [`test/simulation/planted/${run}.sim.ts`],
     pool: 'forks',
+    // A run makes little that lasts and much that does not: a fifth of its time went to collecting it.
+    execArgv: ['--max-semi-space-size=64'],
     maxWorkers: workers,
     testTimeout: 6 * 3_600_000,
     globalSetup: ['test/support/global-setup.ts'],

@@ -19,6 +19,7 @@ const spokes = ['alpha', 'beta', 'gamma'] as const;
  */
 export const calm: Plan = {
   actRate: 0.1,
+  batches: 1,
   crowd: 9,
   pollMs: 3_000,
   idlePolls: 3,
