@@ -1,6 +1,6 @@
 // `npm run drills -- [--only F8] [--spoke shopify] [--hits 3] [--workers 2] [--limit 5000] [--json] [--markdown docs/drills.md]`: kill -9 at
 // every point of the catalogue, against real processes. Prints a row for each death and exits 1 when one of them was not survived.
-// `--only` takes several faults (F8,F9). `--from a.json,b.json` takes rows of earlier `--json` runs instead of running; later files win.
+// `--only` takes several faults (F8,F9). `--from a.json,b.json` takes rows of earlier `--json` runs instead of running; later files win. `--note`: a word on the run for the page.
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     markdown: { type: 'string' },
     from: { type: 'string' },
+    note: { type: 'string', default: '' },
   },
 });
 
@@ -60,7 +61,7 @@ if (values.markdown !== undefined) {
   const gibibytes = Math.round(totalmem() / 2 ** 30);
   const machine = `${cpus().length} processors (${cpus()[0]?.model ?? process.arch}), ${gibibytes} GiB, load ${Math.round(loadavg()[2])}, Node ${process.version}`;
   const date = new Date().toISOString().slice(0, 10);
-  await writeFile(values.markdown, asMarkdown(rows, { machine, date }));
+  await writeFile(values.markdown, asMarkdown(rows, { machine, date, note: values.note }));
 }
 process.stdout.write(values.json ? `${JSON.stringify({ drills: rows, failed }, null, 2)}\n` : forTerminal(rows));
 process.exit(done.code === 0 && failed === 0 ? 0 : 1);

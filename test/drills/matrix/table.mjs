@@ -49,7 +49,7 @@ export function forTerminal(rows) {
 }
 
 /** The page. `machine`: one line; `date`: ISO day. Hits of one point and spoke share a row. */
-export function asMarkdown(rows, { machine, date }) {
+export function asMarkdown(rows, { machine, date, note }) {
   const groups = new Map();
   for (const row of rows) {
     const key = row.fault === undefined ? row.name : `${row.fault} ${row.point} ${row.spoke}`;
@@ -66,7 +66,7 @@ export function asMarkdown(rows, { machine, date }) {
     return `| ${[fault, point, spoke, hits, ...shown, verdict].join(' | ')} |`;
   });
   return `${preface}
-${machine}, ${date}: ${summary(rows)}.
+${machine}, ${date}: ${summary(rows)}.${note === '' ? '' : ` ${note}`}
 
 | fault | where it dies | spoke | passings | recovered ms | with queue | up ms | CPU ms | verdict |
 |---|---|---|---|---|---|---|---|---|
