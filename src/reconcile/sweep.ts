@@ -17,7 +17,6 @@ import { lane, markDirty, type Dirty } from '../store/deliveries.js';
 import {
   closeDrift,
   closeVanished,
-  compareHub,
   explained,
   isCaptured,
   openRun,
@@ -27,12 +26,12 @@ import {
   startRun,
   writtenLsn,
   type DriftRow,
-  type LocalDrift,
 } from '../store/drift.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
 import { countLive, linksByExternal } from '../store/links.js';
 import { transaction, type Pool, type Tx } from '../store/pool.js';
 import { readRows, type HubTable } from '../store/hub.js';
+import { compareHub, type LocalDrift } from '../store/hub-compare.js';
 import { classify, type Classified } from './classify.js';
 
 export interface SweepDeps {

@@ -1,10 +1,7 @@
-// Owns truespoke.reconcile_run and truespoke.drift, and the local comparison of hub rows with their bases: one statement a feed.
+// Owns truespoke.reconcile_run and truespoke.drift.
 import { storableJson } from '../base/storable.js';
-import { externalId, hubId, type EntityName, type ExternalId, type HubId, type SpokeName } from '../model/ids.js';
+import { externalId, type EntityName, type ExternalId, type HubId, type SpokeName } from '../model/ids.js';
 import type { Link } from '../model/link.js';
-import type { SpokeMapping } from '../mapping/mapping.js';
-import type { HubTable } from './hub.js';
-import { quoteText } from './identifier.js';
 import { linksByExternal } from './links.js';
 import type { Queryable, Tx } from './pool.js';
 
@@ -174,58 +171,6 @@ export async function explained(db: Queryable, feed: Feed, links: readonly Link[
     [feed.spoke, feed.entity, links.map((link) => link.hubId)],
   );
   return new Set(rows.map((row) => row['hub_id'] ?? ''));
-}
-
-export interface LocalDrift {
-  readonly hubId: HubId;
-  readonly class: 'not_captured' | 'not_created' | 'deletion_not_captured';
-}
-
-/**
- * Hub ↔ base: rows whose mapped fields differ from what was agreed, rows that the spoke lacks, links whose row is gone; with
- * nothing under way that explains it.
- */
-export async function compareHub(
-  db: Queryable,
-  table: HubTable,
-  mapping: SpokeMapping,
-  page: { readonly rows: number; readonly after: HubId | null },
-): Promise<readonly LocalDrift[]> {
-  const out = new Set(mapping.fields.filter((field) => field.direction !== 'in').map((field) => field.field.name));
-  const differs = table.columns
-    .filter((column) => out.has(column.field.name))
-    .map(({ field, sql }) => {
-      const key = quoteText(field.name);
-      // The usual case first: an equal value ends the look, and the second one (is there a base at all?) is not taken.
-      return `(t.${sql}::text is distinct from l.base_hub ->> ${key} and l.base_hub ? ${key})`;
-    });
-  const alive = table.archives ? 't.deleted_at is null' : 'true';
-  // A deletion that is ignored leaves its link without a row, on purpose.
-  const ignores = mapping.delete === 'ignore';
-  // One pass over both sides: three (a join and two anti-joins) cost twice the CPU. What would explain a difference is looked up
-  // for the few that differ.
-  const { rows } = await db.query(
-    `with differing as materialized (
-       select coalesce(t."truespoke key", l.hub_id) as hub_id,
-              case when t."truespoke key" is null then 'deletion_not_captured' when l.hub_id is null then 'not_created' else 'not_captured' end as class
-         from (select t.*, t.${table.id.sql}::text as "truespoke key" from ${table.sql} t) t
-         full join (select hub_id, base_hub from truespoke.link where spoke = $1 and entity = $2 and state = 'live') l on l.hub_id = t."truespoke key"
-        where (t."truespoke key" is null and ${ignores ? 'false' : 'true'})
-           or (t."truespoke key" is not null and ${alive} and ((l.hub_id is null and ${mapping.create ? 'true' : 'false'})
-                                               or (l.hub_id is not null and (${differs.join(' or ') || 'false'})))))
-     select f.hub_id, f.class from differing f
-      where not exists (select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = $2 and d.hub_id = f.hub_id)
-        and not exists (select 1 from truespoke.parked p where p.spoke = $1 and p.entity = $2 and p.direction = 'out'
-                           and p.state in ('open', 'waiting') and p.key = f.hub_id)
-        and not exists (select 1 from truespoke.conflict c
-                         where c.spoke = $1 and c.entity = $2 and c.state = 'open' and c.hub_id = f.hub_id)
-        and (f.class <> 'not_created'
-             or not exists (select 1 from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = f.hub_id))
-        and ($4::text is null or f.hub_id > $4)
-      order by f.hub_id limit $3`,
-    [mapping.spoke, mapping.entity, page.rows, page.after],
-  );
-  return rows.map((row) => ({ hubId: hubId(row['hub_id'] ?? ''), class: row['class'] as LocalDrift['class'] }));
 }
 
 export interface DriftView extends DriftRow {
