@@ -82,6 +82,7 @@ export const outboundBugs: readonly PlantedBug[] = [
        from`,
     plan: restarts,
     why: 'the batch failed on our side after its request had left',
+    escapes: 'By reading, not by proof: the looks before a write find what was sent, so that two rules hold one law.',
   },
   {
     name: 'base-moved-before-the-answer',

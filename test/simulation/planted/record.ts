@@ -45,17 +45,20 @@ export function tableOf(bugs: readonly PlantedBug[], record: readonly Caught[]):
     'all laws without it: `npm run simulate:engine -- --bugs [--only NAME,…] [--seeds 200] [--operations 150] [--open] [--keep]`. `--open` leaves out',
     'those that were caught, `--keep` writes this page and `caught.json`, which also names the commit. The engine changes what a seed does: a row tells what was seen once, a new hunt may find the bug elsewhere.',
     '',
-    `${rows.length} of ${bugs.length} were caught, each at the first seed that showed it.`,
+    `${rows.length} of ${bugs.length} were caught, each at a seed that keeps every law without it.`,
     '',
     '| bug | breaks | seed | operations | seen as |',
     '|---|---|---|---|---|',
     ...rows,
-    ...(open.length === 0 ? [] : ['', '## Not caught', '', ...open.map(openLine)]),
+    ...(open.length === 0 ? [] : ['', '## Not caught', '', notPlanted, '', ...open.map(openLine)]),
   ].join('\n')}\n`;
 }
 
+const notPlanted =
+  'Not planted, because the world lacks what they need: the mass-deletion breaker off (nobody deletes en masse), an ambiguous match guessed (no two hub rows share a key), a merge undone wrongly.';
+
 const openLine = (bug: PlantedBug): string =>
-  `- ${bug.name} (${bug.law}): ${bug.why}. ${bug.escapes ?? 'Not yet seen caught.'}`;
+  `- ${bug.name} (${bug.law}): ${bug.why}. ${bug.escapes ?? 'Not yet seen caught in a few seeds.'}`;
 
 /** Ids and positions differ from run to run. */
 function brief(violation: string): string {
