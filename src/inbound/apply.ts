@@ -38,7 +38,7 @@ export async function apply(
     decisions.filter((decision): decision is DecisionOf<K> => decision.kind === kind);
   const upserts = of('upsert');
   const deletes = of('delete');
-  const touchesHub = upserts.some((upsert) => upsert.row !== 'update' || Object.keys(upsert.set).length > 0);
+  const touchesHub = upserts.some((upsert) => upsert.row !== 'update' || !isEmpty(upsert.set));
   if (touchesHub || deletes.length > 0)
     await markOrigin(tx, { origin: feed.spoke, trace: options.trace, lane: options.lane });
 
@@ -96,7 +96,7 @@ async function writeUpserts(
 ): Promise<void> {
   const { table, mapping } = context;
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  const changing = (upsert: DecisionOf<'upsert'>): boolean => Object.keys(upsert.set).length > 0;
+  const changing = (upsert: DecisionOf<'upsert'>): boolean => !isEmpty(upsert.set);
   const inserts = upserts.filter((upsert) => upsert.row === 'insert');
   const updates = upserts.filter((upsert) => upsert.row !== 'insert' && changing(upsert));
   const change = ({ hubId, set }: DecisionOf<'upsert'>): { id: HubId; fields: typeof set } => ({
@@ -118,9 +118,9 @@ async function writeUpserts(
   const linking = upserts.filter(
     (upsert) =>
       upsert.link !== 'keep' ||
-      Object.keys(upsert.base).length > 0 ||
+      !isEmpty(upsert.base) ||
       upsert.conflicts.length > 0 ||
-      Object.keys(upsert.blank).length > 0 ||
+      !isEmpty(upsert.blank) ||
       unseenBy(context, upsert) !== undefined ||
       upsert.version > versionOf(context, upsert),
   );
@@ -255,10 +255,16 @@ async function pushBack(
   );
 }
 
+const isEmpty = (fields: object): boolean => {
+  for (const _ in fields) return false;
+  return true;
+};
+
 /** Remembered with the link: reading it again is no news, and the hub's value goes out even if it returns to the base. */
 function overruledOf({ conflicts, blank }: Pick<DecisionOf<'upsert'>, 'conflicts' | 'blank'>): {
   readonly overruled?: Record<string, RemoteValue>;
 } {
+  if (conflicts.length === 0 && isEmpty(blank)) return {};
   const lost = conflicts.filter(({ winner }) => winner === 'hub').map(({ field, remote }) => [field, remote] as const);
   const overruled = { ...blank, ...Object.fromEntries(lost) };
   return Object.keys(overruled).length === 0 ? {} : { overruled };
@@ -341,20 +347,27 @@ async function writeParked(
   const feed = { spoke: context.mapping.spoke, entity: context.mapping.entity };
   const parks: Park[] = [];
   const handled: string[] = [];
+  // Made for the few that need it, not for each record.
+  const common = ({
+    incoming: { record, parent },
+  }: Decision): Pick<Park, 'direction' | 'key' | 'payload'> & typeof feed => ({
+    ...feed,
+    direction: 'in',
+    key: record.externalId,
+    payload: { record, parent },
+  });
   for (const decision of decisions) {
-    const { record, parent } = decision.incoming;
-    const common = { ...feed, direction: 'in', key: record.externalId, payload: { record, parent } } as const;
     if (decision.kind === 'park') {
       const { code, message, field } = decision;
-      parks.push({ ...common, state: 'open', code, message, field, waitsFor: null, deadlineMs: null });
+      parks.push({ ...common(decision), state: 'open', code, message, field, waitsFor: null, deadlineMs: null });
     } else if (decision.kind === 'wait') {
-      parks.push({ ...common, ...waiting(decision.missing, options) });
+      parks.push({ ...common(decision), ...waiting(decision.missing, options) });
     } else if (decision.kind === 'upsert' && decision.later.length > 0) {
       // The record is in; only the reference that closes a circle is still to come.
-      parks.push({ ...common, ...waiting(decision.later, options) });
+      parks.push({ ...common(decision), ...waiting(decision.later, options) });
     } else if (decision.kind === 'delete' && decision.hold) {
       parks.push({
-        ...common,
+        ...common(decision),
         state: 'open',
         code: 'mass_delete_held',
         message: 'deleted at the spoke together with unusually many others; waits for a person to approve',
@@ -362,7 +375,7 @@ async function writeParked(
         waitsFor: null,
         deadlineMs: null,
       });
-    } else if (isOver(decision)) handled.push(record.externalId);
+    } else if (isOver(decision)) handled.push(decision.incoming.record.externalId);
   }
   await park(tx, parks, options.nowMs);
   await closeParked(tx, { ...feed, direction: 'in', keys: handled }, options.nowMs);

@@ -32,10 +32,16 @@ export function selectionOf(mapping: Mapping, spoke: SpokeName, object: ObjectNa
 /** Fields that go both ways, were asked for and are not shown, as where our user may no longer read them (F78). */
 export function unseenOf(mapping: SpokeMapping, record: Pick<RemoteRecord, 'fields'>): readonly FieldName[] {
   if (mapping.embedded !== null || mapping.direction !== 'both') return [];
-  return mapping.fields
-    .filter(({ direction, fromParent }) => direction === 'both' && !fromParent)
-    .filter(({ reads }) => reads.some((path) => record.fields[path] === undefined))
-    .map(({ field }) => field.name);
+  const unseen: FieldName[] = [];
+  for (const { direction, fromParent, reads, field } of mapping.fields) {
+    if (direction !== 'both' || fromParent) continue;
+    for (const path of reads) {
+      if (record.fields[path] !== undefined) continue;
+      unseen.push(field.name);
+      break;
+    }
+  }
+  return unseen;
 }
 
 /** The objects of a spoke that are read on their own, parents before children. */
