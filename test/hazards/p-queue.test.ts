@@ -9,13 +9,18 @@ import { deliverSpoke } from '../../src/engine/outbound-service.js';
 import type { OutboundDeps } from '../../src/outbound/batch.js';
 
 const delivery = vi.hoisted(() => ({
-  deliver: (): Promise<unknown> => Promise.resolve({ claimed: 0, writes: 0, pause: null }),
+  deliver: (_deps: Pick<OutboundDeps, 'inLane'>): Promise<unknown> =>
+    Promise.resolve({ claimed: 0, writes: 0, pause: null }),
 }));
-vi.mock('../../src/outbound/pipeline.js', () => ({ deliver: () => delivery.deliver() }));
+vi.mock('../../src/outbound/pipeline.js', () => ({
+  deliver: (deps: Pick<OutboundDeps, 'inLane'>) => delivery.deliver(deps),
+}));
 
 afterEach(() => void vi.restoreAllMocks());
 
 const lanes = 3;
+/** One with the spoke and one ahead of it, a lane. */
+const batches = 2 * lanes;
 function run(signal: AbortSignal): Promise<void> {
   const bell = { wait: (_clock: unknown, _ms: number, stop: AbortSignal) => systemClock.sleep(5, stop) };
   const live = {
@@ -49,12 +54,16 @@ test("p-queue's timeout leaves the work running and has no bound on what waits",
   await queue.onIdle();
 });
 
-test('with endless work due, no more batches run than lanes, and no more wait than twice that', async () => {
+test('with endless work due, no more batches are under way than two a lane, no more calls than lanes, and no more wait than that', async () => {
   const add = vi.spyOn(PQueue.prototype, 'add');
-  let [running, most, rounds] = [0, 0, 0];
-  delivery.deliver = async () => {
+  let [running, most, calling, mostCalls, rounds] = [0, 0, 0, 0, 0];
+  delivery.deliver = async ({ inLane }) => {
     most = Math.max(most, (running += 1));
-    await systemClock.sleep(1);
+    await inLane?.(async () => {
+      mostCalls = Math.max(mostCalls, (calling += 1));
+      await systemClock.sleep(1);
+      calling -= 1;
+    });
     running -= 1;
     rounds += 1;
     return { claimed: 10, writes: 10, pause: null };
@@ -74,8 +83,9 @@ test('with endless work due, no more batches run than lanes, and no more wait th
     .toBeGreaterThan(100);
   stop.abort();
   await service;
-  expect(most).toBe(lanes);
-  expect(Math.max(...fullest)).toBeLessThanOrEqual(2 * lanes);
+  expect(most).toBe(batches);
+  expect(mostCalls).toBe(lanes);
+  expect(Math.max(...fullest)).toBeLessThanOrEqual(2 * batches);
   expect(fullest.length).toBeGreaterThan(3);
 });
 
@@ -91,11 +101,11 @@ test('stopping waits for the batches that are under way, and starts no other', a
   };
   const stop = new AbortController();
   const service = run(stop.signal);
-  await expect.poll(() => started, { timeout: 10_000 }).toBe(lanes);
+  await expect.poll(() => started, { timeout: 10_000 }).toBe(batches);
   stop.abort();
   finish();
   await service;
-  expect([started, ended]).toEqual([lanes, lanes]);
+  expect([started, ended]).toEqual([batches, batches]);
 });
 
 test('a failed batch fails the service once the others have ended; nothing is rejected unseen', async () => {
