@@ -159,6 +159,15 @@ async function parkedProblems({ db }: RestPorts): Promise<readonly string[]> {
   return rows.map((row) => `parked for no fault of its own: ${Object.values(row).join(' ')}`);
 }
 
+/** Before anybody replays: a busy spoke is waited for, it is no question for a person. */
+export async function parkedByThrottle(db: Queryable): Promise<readonly string[]> {
+  const rows = await read(
+    db,
+    `select direction, spoke, entity, key from truespoke.parked where state = 'open' and code = 'throttled' order by id`,
+  );
+  return rows.map((row) => `parked because the spoke was busy: ${Object.values(row).join(' ')}`);
+}
+
 export async function lastRun(db: Queryable): Promise<string> {
   return (await read(db, `select coalesce(max(id), 0)::text as id from truespoke.reconcile_run`))[0]?.['id'] ?? '0';
 }

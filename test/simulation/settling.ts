@@ -7,7 +7,7 @@ import { objectsOf } from '../../src/mapping/selection.js';
 import { transaction } from '../../src/store/pool.js';
 import { lateMsMax } from './faults.js';
 import { flushText } from './source.js';
-import { driftSince, lastRun } from './rest.js';
+import { driftSince, lastRun, parkedByThrottle } from './rest.js';
 import type { Simulation } from './simulation.js';
 import { followedEntities, mapping, spokeNames } from './world.js';
 
@@ -45,6 +45,7 @@ export class Settling {
   /** What a person would do once everything is well: try again what was set aside. */
   async replay(): Promise<void> {
     const { run } = this;
+    for (const found of await parkedByThrottle(run.monitor)) run.fail(found);
     const deps = { clock: run.clock, mapping };
     const { replayed } = await transaction(run.monitor, (tx) => replayBatch(tx, deps, {}));
     if (replayed.length > 0) await this.converge('after the replay of what was parked');
