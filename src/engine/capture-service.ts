@@ -1,5 +1,6 @@
 // Keeps the hub's changes coming: prepares publication and slot, checks that the stream carries everything, captures, and looks again
 // at the catalogue at least every minute. A gap is never papered over: a new epoch begins and every record is compared once.
+import { backoffMs, type Backoff } from '../base/backoff.js';
 import { Retriable, type TruespokeError } from '../base/errors.js';
 import { capture, type CaptureLimits } from '../outbound/capture.js';
 import type { TableMap } from '../outbound/change-reader.js';
@@ -37,6 +38,9 @@ export interface CaptureState {
   committedAtMs: number | null;
 }
 
+/** The other process may die at any moment, and its successor is us: the slot is asked for ever so often, a connection each. */
+const standby: Backoff = { firstMs: 250, maxMs: 1_000 };
+
 export async function captureChanges(
   context: EngineContext,
   setup: CaptureSetup,
@@ -44,15 +48,23 @@ export async function captureChanges(
   state: CaptureState,
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    await captureOnce(context, setup, spokes, state, signal);
-  } catch (error) {
-    const { code, hint } = error as Partial<TruespokeError>;
-    state.state = code === 'slot_in_use' ? 'standby' : 'broken';
-    state.reason = error instanceof Error ? error.message : String(error);
-    // Opening the same stream again cannot help, starting over can: the check at the start tells the gap and begins a new epoch.
-    if (code !== undefined && gaps.has(code)) throw new Retriable({ code, message: state.reason, hint, cause: error });
-    throw error;
+  for (let asked = 1; ; asked += 1) {
+    try {
+      await captureOnce(context, setup, spokes, state, signal);
+      return;
+    } catch (error) {
+      const { code, hint } = error as Partial<TruespokeError>;
+      const standsBy = state.state === 'standby';
+      state.state = code === 'slot_in_use' ? 'standby' : 'broken';
+      state.reason = error instanceof Error ? error.message : String(error);
+      // Opening the same stream again cannot help, starting over can: the check at the start tells the gap and begins a new epoch.
+      if (code !== undefined && gaps.has(code))
+        throw new Retriable({ code, message: state.reason, hint, cause: error });
+      if (code !== 'slot_in_use') throw error;
+      if (!standsBy) context.log.info({ slot: setup.slot }, 'another process captures, standing by');
+      await context.clock.sleep(backoffMs(standby, asked, context.random), signal);
+      if (signal.aborted) return;
+    }
   }
 }
 
@@ -65,7 +77,7 @@ async function captureOnce(
   state: CaptureState,
   signal: AbortSignal,
 ): Promise<void> {
-  state.state = 'connecting';
+  if (state.state !== 'standby') state.state = 'connecting';
   const tables = captureTables(context);
   const position = await trustedPosition(context, setup, tables, state.acknowledged);
   state.acknowledged = position.durableLsn;

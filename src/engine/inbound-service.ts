@@ -2,6 +2,7 @@
 // spoke; what it has done is in the cursors.
 import type { CallOptions } from '../connectors/connector.js';
 import { ConfigError, RateLimited, SpokePaused } from '../base/errors.js';
+import { lookAgain } from '../inbound/lagging.js';
 import { selectionOf } from '../mapping/selection.js';
 import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
 import { missingRecord, type RemoteRecord } from '../model/record.js';
@@ -240,7 +241,10 @@ async function takeSlice(
       await storeEvents(
         tx,
         live.name,
-        doubted.map(([id, all]) => askAgain(object, id, all[0]?.id ?? '', nowMs)),
+        [
+          ...doubted.map(([id, all]) => askAgain(object, id, all[0]?.id ?? '', nowMs)),
+          ...lagging(object, records, hints, nowMs),
+        ],
         nowMs,
       );
     },
@@ -259,6 +263,24 @@ function askAgain(object: ObjectName, externalId: ExternalId, after: string, now
     body: null,
     notBeforeMs: nowMs + absentDelayMs,
   };
+}
+
+/** Reads that show less than the listing that asked for them are made again (F98). */
+function lagging(
+  object: ObjectName,
+  records: readonly RemoteRecord[],
+  hints: ReadonlyMap<ExternalId, readonly DueHint[]>,
+  nowMs: number,
+): readonly InboxEvent[] {
+  const read = new Map(records.map((record) => [record.externalId, record]));
+  return [...hints].flatMap(([externalId, all]) =>
+    all.flatMap(({ id, body }) => {
+      const again = lookAgain(body, read.get(externalId));
+      if (again === null) return [];
+      const event = { topic: 'refetch', object, externalId, deleted: false, compliance: false };
+      return [{ ...event, eventId: `lagging:${id}`, body: again.shown, notBeforeMs: nowMs + again.delayMs }];
+    }),
+  );
 }
 
 /** Stream events become hints; a gap becomes a poll. Polling stands behind it in any case. */

@@ -16,6 +16,7 @@ import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
 import { versionMs } from './decide.js';
 import { emptyTally, type Decision, type DecisionOf, type Incoming, type Tally } from './decision.js';
+import { shownBy } from './lagging.js';
 import type { MergeConflict } from './merge.js';
 import type { Missing } from './normalise.js';
 
@@ -60,7 +61,8 @@ export async function apply(
       externalId: incoming.parent ?? incoming.record.externalId,
       deleted: false,
       compliance: false,
-      body: null,
+      // A child's version says nothing of its parent's.
+      body: incoming.parent === null ? shownBy(incoming.record) : null,
       notBeforeMs: delayMs === 0 ? null : options.nowMs + delayMs,
     })),
     options.nowMs,

@@ -50,6 +50,8 @@ export interface DueHint {
   readonly externalId: ExternalId;
   readonly deleted: boolean;
   readonly topic: string;
+  /** Of a re-read of ours (`refetch`): what is expected of it. */
+  readonly body: string | null;
 }
 
 /** The oldest open hints of one object. */
@@ -61,7 +63,8 @@ export async function dueHints(
 ): Promise<readonly DueHint[]> {
   const result = await db.query({
     name: 'inbox_due',
-    text: `select i.id, i.topic, i.object, i.external_id, i.deleted::text as deleted from truespoke.inbox i
+    text: `select i.id, i.topic, i.object, i.external_id, i.deleted::text as deleted,
+             case when i.topic = 'refetch' then i.body end as body from truespoke.inbox i
       where i.spoke = $1 and i.done_at is null and not i.compliance and i.object is not null
         and (i.not_before is null or i.not_before <= $3::timestamptz)
       order by i.id limit $2`,
@@ -73,6 +76,7 @@ export async function dueHints(
     externalId: row['external_id'] as ExternalId,
     deleted: row['deleted'] === 'true',
     topic: row['topic'] ?? '',
+    body: row['body'] ?? null,
   }));
 }
 

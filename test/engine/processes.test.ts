@@ -1,7 +1,7 @@
 // Two processes on one hub, a lost hub, stopping: nothing is sent twice, nothing waits for a process that is gone, nothing leaks.
 import { getEventListeners } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.js';
+import { systemClock, type Clock } from '../../src/base/clock.js';
 import { Halt } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';
 import { seeded } from '../../src/base/random.js';
@@ -67,6 +67,41 @@ describe('two processes', () => {
       }
     },
   );
+});
+
+describe('standing by', () => {
+  test('F43 however long a process has stood by, it asks for the stream as often as at first', async () => {
+    const on = await opened();
+    on.start();
+    await on.settled();
+    const asked: number[] = [];
+    const hasty: Clock = {
+      ...systemClock,
+      now: () => systemClock.now(),
+      monotonic: () => systemClock.monotonic(),
+      sleep: (ms, signal) => {
+        if (second.standsBy) asked.push(ms);
+        return systemClock.sleep(Math.min(ms, 50), signal);
+      },
+    };
+    const second = { engine: on.another({ clock: hasty, roles: ['capture'] }), standsBy: false };
+    await second.engine.prepare();
+    const stop = new AbortController();
+    const running = second.engine.run(stop.signal);
+    try {
+      await on.until(async () => (await second.engine.status()).replication.state === 'standby');
+      second.standsBy = true;
+      await on.until(() => asked.length >= 60);
+      second.standsBy = false;
+      // Its other loops wait two seconds at most; a service that failed as often waits seven and more.
+      expect(Math.max(...asked)).toBeLessThan(5_000);
+      expect((await second.engine.status()).replication.state).toBe('standby');
+    } finally {
+      stop.abort();
+      await running;
+      await second.engine.close();
+    }
+  });
 });
 
 describe('the hub goes away', () => {

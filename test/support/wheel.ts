@@ -54,7 +54,7 @@ export interface Wheel {
   /** A fresh engine over the same hub and remotes. */
   restart(more?: Partial<EngineOptions>): Promise<void>;
   /** One more engine over the same hub and remotes, as another process would be; not started. */
-  another(): Engine;
+  another(more?: Partial<EngineOptions>): Engine;
   /** Waits until `check` returns something true; rejects with its last word after `ms`. */
   until<T>(check: () => Promise<T | null | undefined | false> | T | null | undefined | false, ms?: number): Promise<T>;
   /** Waits until nothing is on its way in either direction. */

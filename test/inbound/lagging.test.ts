@@ -1,0 +1,80 @@
+// A read by id that lags behind the listing that asked for it is made again (F98).
+// Proves: Law 4
+import { afterEach, describe, expect, test } from 'vitest';
+import { lookAgain, shownBy } from '../../src/inbound/lagging.js';
+import { externalId, objectName, version } from '../../src/model/ids.js';
+import { missingRecord, type RemoteRecord } from '../../src/model/record.js';
+import { openWheel, type Wheel } from '../support/wheel.js';
+
+const record = (at: string, deleted = false): RemoteRecord => ({
+  ...missingRecord(objectName('Contact'), externalId('c-1')),
+  version: version(at),
+  deleted,
+});
+
+describe('what a listing showed', () => {
+  test.each([
+    ['an older read lags', record('2'), record('1'), true],
+    ['the same is what was asked for', record('2'), record('2'), false],
+    ['a newer one as well', record('2'), record('3'), false],
+    ['of a deletion, the record as it was before lags', record('2', true), record('2'), true],
+    ['of a deletion, a record that is back does not', record('2', true), record('3'), false],
+    ['an absence is doubted elsewhere', record('2'), undefined, false],
+    ['without versions a read is taken at its word', record(''), record(''), false],
+  ])('%s', (_, listed, read, lags) => {
+    expect(lookAgain(shownBy(listed), read) !== null).toBe(lags);
+  });
+
+  test('is waited for ever more rarely, and not for ever', () => {
+    const delays: number[] = [];
+    for (let shown = shownBy(record('2')); ;) {
+      const again = lookAgain(shown, record('1'));
+      if (again === null) break;
+      delays.push(again.delayMs);
+      shown = again.shown;
+    }
+    expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  });
+});
+
+describe('the running engine', () => {
+  let wheel: Wheel | undefined;
+  afterEach(async () => {
+    await wheel?.end();
+    wheel = undefined;
+  });
+
+  test('F98 an edit that was listed while it could not be judged comes in although the read after it lags', async () => {
+    const on = (wheel = await openWheel({
+      spokes: {
+        left: { versions: 'counter', capabilities: { stream: false }, objects: { Contact: { fields: { Name: {} } } } },
+      },
+      mappings: [
+        'entity: person\nfields: { name: text }\nspokes: { left: { object: Contact, fields: { name: Name } } }',
+      ],
+      engine: { pollMs: 600_000 },
+    }));
+    const remote = on.remote('left');
+    const id = remote.create('Contact', { Name: 'Ann' });
+    on.start();
+    await on.until(async () => (await on.sql('select 1 from hub.person')).length === 1);
+    await on.settled();
+    // The first poll is over, and there will be no other.
+    await on.until(async () => (await on.sql(`select 1 from truespoke.cursor where kind = 'changes'`)).length === 1);
+    // And the record is older than reads will lag, or it would be an absence.
+    await on.until(() => remote.view(objectName('Contact'), 1_500).get(id) !== undefined);
+    remote.faults.staleReadMs = 1_500;
+    remote.edit('Contact', id, { Name: 'Anna' });
+    const listed = shownBy({
+      ...record(String(remote.get('Contact', id)?.stamp).padStart(16, '0')),
+      externalId: externalId(id),
+    });
+    await on.sql(
+      `insert into truespoke.inbox (spoke, event_id, topic, object, external_id, deleted, compliance, body, received_at)
+       values ('left', 'refetch:in_flight', 'refetch', 'Contact', $1, false, false, $2, now())`,
+      [id, listed],
+    );
+    await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'Anna'`)).length === 1);
+    await on.settled();
+  });
+});
