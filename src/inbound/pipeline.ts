@@ -50,15 +50,8 @@ interface Round {
   readonly trace: string;
   /** Nobody needs to be asked about deletions. */
   readonly approved: boolean;
-  /** Filled while the transaction runs. */
-  readonly deletions: Deletions[];
-}
-
-/** Deletions that a batch let through. */
-interface Deletions {
-  readonly spoke: SpokeName;
-  readonly entity: EntityName;
-  readonly count: number;
+  /** Filled while the transaction runs: how the deletions that it lets through are taken back if it comes to nothing. */
+  readonly counted: (() => void)[];
 }
 
 export interface InboundLimits {
@@ -161,19 +154,21 @@ async function acceptBatch(
   hooks: Hooks,
 ): Promise<Tally> {
   const trace = `${page.spoke}/${deps.ids.uuid()}`;
-  const deletions: Deletions[] = [];
+  const counted: (() => void)[] = [];
+  const takeBack = (): void => {
+    for (const undo of counted.splice(0)) undo();
+  };
   try {
-    const done = await transaction(deps.pool, async (tx) => {
-      deletions.length = 0; // a deadlock repeats all of this
+    return await transaction(deps.pool, async (tx) => {
+      takeBack(); // a deadlock repeats all of this
       await hooks.before?.(tx);
-      const round: Round = { page, trace, deletions, approved: page.approved === true };
+      const round: Round = { page, trace, counted, approved: page.approved === true };
       const tally = records.length === 0 ? emptyTally() : await processBatch(deps, tx, round, mapping, records);
       await hooks.commit?.(tx);
       return tally;
     });
-    for (const { count, ...feed } of deletions) deps.window.add(feed, count);
-    return done;
   } catch (error) {
+    takeBack();
     const state = sqlState(error) ?? '';
     if (!recordsFault.test(state) || records.length === 0) throw error;
     if (records.length === 1) return parkRefused(deps, mapping, must(records[0], 'record'), state, error, hooks);
@@ -294,7 +289,7 @@ async function processBatch(
   }
   decided.push(...(await matchAll(deps, tx, context, stages, unlinked, nowMs)));
   const calm = await quarantine(tx, context, decided, nowMs);
-  const decisions = round.approved ? calm : await holdMassDelete(deps, tx, context, calm, round.deletions);
+  const decisions = round.approved ? calm : await holdMassDelete(deps, tx, context, calm, round.counted);
   const tally = { ...emptyTally(), unchanged };
   // A row that others refer to cannot go: what the deleted record embedded goes first, on the same evidence.
   for (const [childMapping, gone] of await childrenOfGone(deps, tx, mapping, decisions)) {
@@ -467,24 +462,25 @@ async function holdMassDelete(
   tx: Tx,
   { mapping }: BatchContext,
   decisions: readonly Decision[],
-  deletions: Deletions[],
+  counted: (() => void)[],
 ): Promise<readonly Decision[]> {
   const { absolute, relative } = deps.deletions?.get(mapping.spoke) ?? deps.limits.massDelete;
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
   const deleted = decisions.filter((decision) => decision.kind === 'delete');
   if (deleted.length === 0) return decisions;
-  const before = deps.window.recent(feed);
   const pass = (count: number): readonly Decision[] => {
-    deletions.push({ ...feed, count });
+    counted.push(deps.window.add(feed, count));
     return decisions;
   };
-  if (before + deleted.length <= absolute) return pass(deleted.length);
+  // Asked anew after each question to the hub: another page may have used up what was left.
+  const before = (): number => deps.window.recent(feed);
+  if (before() + deleted.length <= absolute) return pass(deleted.length);
   const keys = deleted.map(({ incoming }) => incoming.record.externalId);
   const approved = await takeApprovals(tx, feed, keys);
   const deletes = deleted.length - approved.size;
-  if (deletes === 0 || before + deletes <= absolute) return pass(deletes);
+  if (deletes === 0 || before() + deletes <= absolute) return pass(deletes);
   const live = await countLive(tx, feed);
-  if (before + deletes <= (live + before) * relative) return pass(deletes);
+  if (before() + deletes <= (live + before()) * relative) return pass(deletes);
   deps.log.warn({ ...feed, deletes, live }, 'mass deletion held');
   return decisions.map((decision) =>
     decision.kind === 'delete' && !approved.has(decision.incoming.record.externalId)

@@ -32,12 +32,21 @@ export class DeletionWindow {
     return kept.filter(({ atMs }) => atMs > nowMs - ageMs).reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** Call once their transaction is committed. */
-  add(feed: Feed, count: number): void {
-    if (count === 0) return;
-    const list = this.counts.get(keyOf(feed)) ?? [];
-    list.push({ atMs: this.clock.monotonic(), count });
-    this.counts.set(keyOf(feed), list);
+  /**
+   * Counts deletions, as soon as they are let through: two transactions at once cannot both use what is left. Returns how to take it back
+   * where their transaction comes to nothing.
+   */
+  add(feed: Feed, count: number): () => void {
+    if (count === 0) return () => undefined;
+    const key = keyOf(feed);
+    const entry = { atMs: this.clock.monotonic(), count };
+    this.counts.set(key, [...(this.counts.get(key) ?? []), entry]);
+    return () => {
+      this.counts.set(
+        key,
+        (this.counts.get(key) ?? []).filter((one) => one !== entry),
+      );
+    };
   }
 }
 

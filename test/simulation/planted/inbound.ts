@@ -247,9 +247,9 @@ export const inboundBugs: readonly PlantedBug[] = [
     name: 'cursor-in-another-transaction',
     law: 'law 7',
     file: pipeline,
-    find: `      const round: Round = { page, trace, deletions, approved: page.approved === true };`,
+    find: `      const round: Round = { page, trace, counted, approved: page.approved === true };`,
     replace: `      await transaction(deps.pool, async (own) => hooks.commit?.(own));
-      const round: Round = { page, trace, deletions, approved: page.approved === true };`,
+      const round: Round = { page, trace, counted, approved: page.approved === true };`,
     also: [
       { file: pipeline, find: `      await hooks.commit?.(tx);\n      return tally;`, replace: `      return tally;` },
     ],
