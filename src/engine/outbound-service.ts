@@ -21,6 +21,7 @@ export async function deliverSpoke(
   // Seen in the simulation: edits of the spoke written over (7 of 20 seeds broke a law, 2 without).
   const batches = lanes;
   const queue = new PQueue({ concurrency: batches });
+  // With no more batches than lanes nothing waits here; it tells the pace who talks to the spoke.
   const calls = new PQueue({ concurrency: lanes });
   const pace = new Pace({
     clock: context.clock,

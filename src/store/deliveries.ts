@@ -258,7 +258,7 @@ export interface Release {
   readonly counts: boolean;
 }
 
-/** Gives claimed rows back, to be tried later. `unknown` keeps its intent. */
+/** Gives claimed rows back, to be tried later. What may still arrive keeps its intent. */
 export async function release(tx: Queryable, feed: Feed, rows: readonly Release[]): Promise<void> {
   if (rows.length === 0) return;
   await tx.query({
