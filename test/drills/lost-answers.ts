@@ -26,8 +26,8 @@ class Expected {
   }
 }
 
-/** Loses answers to writes until at least `wanted` are lost, `people` records at a time; then judges. `cluster`: one of its own. */
-export async function loseAnswers(wanted: number, people: number, cluster?: string): Promise<Ambiguity> {
+/** Loses answers until `each` were lost to writes that were applied and as many to writes that were not, `people` records at a time; then judges. */
+export async function loseAnswers(each: number, people: number, cluster?: string): Promise<Ambiguity> {
   const outbound = { ...defaultLimits.outbound, attemptsMax: 1_000, backoff: { firstMs: 2, maxMs: 20 } };
   const strong = { writeBatch: 5, lanes: 4 };
   const weak = {
@@ -48,10 +48,10 @@ export async function loseAnswers(wanted: number, people: number, cluster?: stri
     await world.settled();
     for (const side of sides) onlyWrites(world, side);
     const expected = new Expected();
-    for (let round = 0, all = 0; all < wanted; round += 1) {
+    for (let round = 0, fewest = 0; fewest < each; round += 1) {
       await oneRound(world, { round, people }, expected);
       const { applied, unapplied } = unanswered(world);
-      all = applied + unapplied;
+      fewest = Math.min(applied, unapplied);
     }
     return { lost: unanswered(world), ...judge(world, expected) };
   } finally {
