@@ -14,7 +14,7 @@ import { page, pagePolicy } from './page.js';
 import { notReady } from './readiness.js';
 import { allows, findToken, type AccessToken, type Role } from './tokens.js';
 
-/** Verifies and stores a webhook. 2xx only when it is durable; 401 for a bad signature; 404 for a spoke that takes none. */
+/** Verifies and stores a webhook. 2xx only when it is durable; 401 for a bad signature; 404 for a spoke that takes none; 503 before it is connected. */
 export interface WebhookIntake {
   receive(
     spoke: string,

@@ -278,8 +278,9 @@ class RunningEngine implements Engine {
     headers: Readonly<Record<string, string>>,
     body: Uint8Array,
   ): Promise<{ readonly status: number }> {
-    const { clock, log, counters, crashpoint } = this.options;
-    return receiveWebhook({ pool: this.pool, clock, log, counters, live: this.live, crashpoint }, spoke, headers, body);
+    const { clock, log, counters, crashpoint, spokes: configured } = this.options;
+    const deps = { pool: this.pool, clock, log, counters, live: this.live, configured, crashpoint };
+    return receiveWebhook(deps, spoke, headers, body);
   }
 
   pause(spoke: string, by: string): Promise<boolean> {

@@ -13,11 +13,16 @@ export interface WebhookDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly counters: Counters;
+  /** The spokes that are connected now; the others of `configured` will be. */
   readonly live: ReadonlyMap<SpokeName, LiveSpoke>;
+  readonly configured: readonly { readonly name: SpokeName }[];
   readonly crashpoint: (name: string) => void;
 }
 
-/** 200 stored, 401 not from the shop bound to this path, 404 no such spoke. A failure to store rejects: the sender tries again (F16). */
+/**
+ * 200 stored, 401 not from the shop bound to this path, 404 no such spoke or one that takes none, 503 its spoke is not connected yet.
+ * After a 503 and after a failure to store, which rejects, the sender tries again (F16).
+ */
 export async function receiveWebhook(
   deps: WebhookDeps,
   spoke: string,
@@ -25,8 +30,9 @@ export async function receiveWebhook(
   body: Uint8Array,
 ): Promise<{ readonly status: number }> {
   const live = deps.live.get(spoke as SpokeName);
-  const door = live?.spoke.webhooks;
-  if (live === undefined || door === undefined) return { status: 404 };
+  if (live === undefined) return { status: deps.configured.some(({ name }) => name === spoke) ? 503 : 404 };
+  const door = live.spoke.webhooks;
+  if (door === undefined) return { status: 404 };
   const verdict = door.verify({ headers, body });
   if (!verdict.ok) {
     deps.counters.webhooks(spoke, 'refused', 1);

@@ -11,7 +11,7 @@ import { decidedNew } from '../store/reviews.js';
 import { readOf, type Batch, type Sendable } from './batch.js';
 import type { ClaimContext } from './claimed.js';
 import { findTwins } from './deliver.js';
-import { afterLooking } from './ending.js';
+import { afterLooking, later } from './ending.js';
 import { findNews, isBlind } from './news.js';
 import type { Settlement } from './settle.js';
 
@@ -43,7 +43,7 @@ export async function withoutTwins(
     const all = twins.get(delivery.hubId) ?? [];
     // Inbound was faster: what was found has become this row's own record since the row was loaded, and is no twin.
     if (all.some((one) => isOwn(links.get(one.externalId), delivery))) {
-      settlements.push(afterLooking(batch, delivery, 'linked_meanwhile'));
+      settlements.push(later(batch, delivery, 0, 'linked_meanwhile', false));
       continue;
     }
     const free = all.filter((one) => links.get(one.externalId)?.state !== 'live' && batch.mapping.accepts(one.fields));

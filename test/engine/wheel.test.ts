@@ -104,6 +104,15 @@ describe('the wheel', () => {
     expect([wheel.remote('left').ledger.length, wheel.remote('right').ledger.length]).toEqual(before);
   });
 
+  test('a webhook of a spoke that is not connected yet may come again; one of nobody may not', async () => {
+    const answer = (spoke: string): Promise<{ readonly status: number }> =>
+      wheel.engine.webhook(spoke, {}, new Uint8Array());
+    expect([await answer('left'), await answer('nobody')]).toEqual([{ status: 503 }, { status: 404 }]);
+    wheel.start();
+    // Connected, and this connector takes none.
+    await wheel.until(async () => (await answer('left')).status === 404);
+  });
+
   test('a restart goes on from Postgres alone', async () => {
     wheel.start();
     await wheel.settled();
