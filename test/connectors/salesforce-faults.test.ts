@@ -1,9 +1,10 @@
 // The Salesforce connector on bad days: each fault of the catalogue that concerns it, and each hazard of the client library.
-// Proves: Law 5, Law 7, Invariant 2, Invariant 7, Invariant 8
+// Proves: Law 5, Law 7, Invariant 1, Invariant 2, Invariant 7, Invariant 8
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { OutcomeUnknown, RateLimited, Retriable, SpokePaused } from '../../src/base/errors.js';
+import { systemClock, type Clock } from '../../src/base/clock.js';
 import { createLog } from '../../src/base/log.js';
 import { seeded } from '../../src/base/random.js';
 import { retryAfterMs } from '../../src/connectors/salesforce/errors.js';
@@ -46,7 +47,7 @@ describe('lost and late answers', () => {
   test('F64 timeout after apply: the outcome is unknown, and the record is found by the key we left', async () => {
     const bench = await org();
     await bench.spoke.describe([contact]);
-    bench.org.faults.put({ id: 'lost', route: '^PATCH .*composite', kind: 'lost-response', times: 1 });
+    bench.org.faults.put({ id: 'lost', route: '^POST .*composite/sobjects', kind: 'lost-response', times: 1 });
     const [result] = await bench.spoke.write([create('Contact', 'h1', { LastName: 'Once' })], interactive);
     expect(result?.outcome).toBe('unknown');
     const [found] = await bench.spoke.find(
@@ -58,26 +59,37 @@ describe('lost and late answers', () => {
     expect(found).toMatchObject([{ hubKey: 'h1', fields: { LastName: 'Once' } }]);
   });
 
-  test('F65 applied late, after our read-back: the unique key absorbs it', async () => {
-    const bench = await org();
+  test('F65 applied late, after our read-back: the unique key refuses it, and it puts nothing old over what is newer', async () => {
+    let arrive = (): void => undefined;
+    const late = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    const sleep: Clock['sleep'] = (ms, signal) => (ms === 30_000 ? late : systemClock.sleep(ms, signal));
+    const bench = await org({ org: { clock: { ...systemClock, sleep } } });
     await bench.spoke.describe([contact]);
-    bench.org.faults.put({ id: 'late', route: '^PATCH .*composite', kind: 'late-apply', ms: 150, times: 1 });
-    expect((await bench.spoke.write([create('Contact', 'h1', { LastName: 'Once' })], interactive))[0]?.outcome).toBe(
-      'unknown',
-    );
-    expect((await bench.spoke.write([create('Contact', 'h1', { LastName: 'Once' })], interactive))[0]?.outcome).toBe(
-      'applied',
-    );
-    await expect
-      .poll(() => bench.org.ledger.entries({ object: 'Contact' }).length, { timeout: 3_000 })
-      .toBeGreaterThan(0);
-    expect(bench.org.records('Contact')).toHaveLength(1);
+    bench.org.faults.put({ id: 'late', route: '^POST .*composite/sobjects', kind: 'late-apply', ms: 30_000, times: 1 });
+    const put = async (LastName: string): Promise<unknown> =>
+      (await bench.spoke.write([create('Contact', 'h1', { LastName })], interactive))[0]?.outcome;
+    expect([await put('Older'), await put('Newer')]).toEqual(['unknown', 'applied']);
+    arrive();
+    // Answered after the late call has had its turn.
+    await bench.spoke.find(contact, [{ by: 'hubId', hubId: hubId('h1') }], fieldsOf('LastName'), interactive);
+    expect(bench.org.records('Contact')).toMatchObject([{ LastName: 'Newer' }]);
+  });
+
+  test('without a unique key nothing is created: it could not be repeated safely', async () => {
+    const key = { name: 'Truespoke_Id__c', label: 'Truespoke Id', length: 64, externalId: true };
+    const bench = await org({ org: { org: { customFields: { Contact: [key] } } } });
+    await bench.spoke.describe([contact]);
+    const [result] = await bench.spoke.write([create('Contact', 'h1', { LastName: 'A' })], interactive);
+    expect(result).toMatchObject({ outcome: 'rejected', code: 'NO_EXTERNAL_ID_FIELD', recovery: 'park' });
+    expect(bench.org.records('Contact')).toEqual([]);
   });
 
   test('F66 a body cut mid-way ends at once as unknown for a write and as retriable for a read', async () => {
     const bench = await org();
     await bench.spoke.describe([contact]);
-    bench.org.faults.put({ id: 'cut', route: '^(PATCH .*composite|GET .*query)', kind: 'cut-body' });
+    bench.org.faults.put({ id: 'cut', route: '^(POST .*composite/sobjects|GET .*query)', kind: 'cut-body' });
     expect((await bench.spoke.write([create('Contact', 'h1', { LastName: 'A' })], interactive))[0]?.outcome).toBe(
       'unknown',
     );
@@ -141,7 +153,7 @@ describe('lost and late answers', () => {
     const bench = await org();
     await bench.spoke.describe([contact]);
     let calls = 0;
-    const http = { route: '^PATCH .*composite', kind: 'status' as const, status: 503 };
+    const http = { route: '^POST .*composite/sobjects', kind: 'status' as const, status: 503 };
     const writes = Array.from({ length: 201 }, (_, n) => create('Contact', `h${n}`, { LastName: `N${n}` }));
     const watch = bench.limiter.run.bind(bench.limiter);
     bench.limiter.run = (request, call) => {
@@ -159,7 +171,7 @@ describe('lost and late answers', () => {
     let answers: unknown[] = [];
     const { spoke, server } = await script((request, response) => {
       if (ordinary(request, response, server.url)) return;
-      if (request.method === 'PATCH') return json(response, 200, answers);
+      if (request.url?.endsWith('/composite/sobjects') === true) return json(response, 200, answers);
       json(response, 200, { totalSize: 3, done: true, records: [row(1), row(2), row(3)] });
     });
     answers = [

@@ -295,7 +295,7 @@ export const contactDescribe = {
     field('LastModifiedById', 'reference'),
     field('IsDeleted', 'boolean'),
     field('LastName', 'string'),
-    field('Truespoke_Id__c', 'string', { externalId: true }),
+    field('Truespoke_Id__c', 'string', { externalId: true, unique: true }),
   ],
 };
 export const row = (n: number, more: object = {}) => ({

@@ -437,7 +437,9 @@ describe('changes', () => {
     let at = await bench.spoke.now(contact);
     bench.org.rules.lateCommits.put({ id: 'late', object: 'Contact', ms: 4_000, times: 1 });
     const late = bench.spoke.write([create('Contact', 'late', { LastName: 'Late' })], interactive);
-    await vi.waitUntil(() => Object.keys(bench.org.stats().byRoute).some((route) => route.startsWith('PATCH')));
+    await vi.waitUntil(() =>
+      Object.keys(bench.org.stats().byRoute).some((route) => route.startsWith('POST /composite/sobjects')),
+    );
     await bench.spoke.write([create('Contact', 'early', { LastName: 'Early' })], interactive);
     const first = await settled(
       () => at,

@@ -107,11 +107,8 @@ export class BulkWriter {
   }
 
   async #create(op: 'create' | 'update', object: string, options: CallOptions): Promise<string> {
-    const key =
-      op === 'create'
-        ? { operation: 'upsert', externalIdFieldName: this.parts.config.externalIdField }
-        : { operation: 'update' };
-    const json = { object, ...key, contentType: 'CSV', columnDelimiter: 'COMMA', lineEnding: 'LF' };
+    const operation = op === 'create' ? 'insert' : 'update';
+    const json = { object, operation, contentType: 'CSV', columnDelimiter: 'COMMA', lineEnding: 'LF' };
     // An answer lost here leaves an empty job behind: nothing can come of it.
     const reply = await this.parts.client.call({
       method: 'POST',

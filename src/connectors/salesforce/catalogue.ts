@@ -17,6 +17,7 @@ export interface CatalogueField {
   readonly filterable: boolean;
   readonly caseSensitive: boolean;
   readonly externalId: boolean;
+  readonly unique: boolean;
   readonly maxLength: number | undefined;
   readonly scale: number | undefined;
   readonly values: readonly string[] | undefined;
@@ -230,6 +231,7 @@ function fieldOf(raw: Record<string, unknown>): CatalogueField | null {
     filterable: raw['filterable'] !== false,
     caseSensitive: raw['caseSensitive'] === true,
     externalId: raw['externalId'] === true || raw['idLookup'] === true,
+    unique: raw['unique'] === true,
     maxLength: known === 'text' ? count('length') : undefined,
     scale: known === 'number' && typeof raw['scale'] === 'number' ? raw['scale'] : undefined,
     values:

@@ -18,9 +18,10 @@ export interface Row {
 export type RowOutcome =
   { readonly done: string } | { readonly errors: readonly ApiError[] } | { readonly settled: WriteResult };
 
-export type CollectionCall =
-  | { readonly op: 'upsert'; readonly object: string; readonly key: string }
-  | { readonly op: 'create' | 'update' | 'delete'; readonly object: string };
+export interface CollectionCall {
+  readonly op: 'create' | 'update' | 'delete';
+  readonly object: string;
+}
 
 /**
  * Rejects only with what says that no record was touched (Retriable, RateLimited, SpokePaused). A lost response is `unknown`
@@ -76,8 +77,6 @@ function requestOf(call: CollectionCall, rows: readonly Row[]): Pick<Call, 'meth
   const records = rows.map((row) => ({ attributes, ...(row.id === null ? {} : { id: row.id }), ...row.body }));
   const json = { allOrNone: false, records };
   switch (call.op) {
-    case 'upsert':
-      return { method: 'PATCH', path: `/composite/sobjects/${call.object}/${call.key}`, json };
     case 'create':
       return { method: 'POST', path: '/composite/sobjects', json };
     case 'update':
@@ -88,7 +87,7 @@ function requestOf(call: CollectionCall, rows: readonly Row[]): Pick<Call, 'meth
         path: `/composite/sobjects?ids=${rows.map((row) => row.id ?? '').join(',')}&allOrNone=false`,
       };
     default:
-      return call satisfies never;
+      return call.op satisfies never;
   }
 }
 

@@ -57,8 +57,10 @@ export async function prepare(
   const split = bodies({ write, object, companion, second, translation: translationOf(object.name) });
   if ('refused' in split) return split;
   if (write.op === 'create') {
-    if (object.fields.get(parts.externalIdField)?.externalId !== true) {
-      const message = `${object.name} has no external id field ${parts.externalIdField}: a create could not be repeated safely`;
+    const key = object.fields.get(parts.externalIdField);
+    if (key?.externalId !== true || !key.unique) {
+      const lacks = `${object.name} has no unique external id field ${parts.externalIdField}`;
+      const message = `${lacks}: a create could not be repeated safely`;
       return {
         refused: refusal(
           'NO_EXTERNAL_ID_FIELD',

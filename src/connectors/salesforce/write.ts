@@ -135,10 +135,7 @@ class Batch {
       await this.#bulk(write.op, bulk);
       group = group.filter((one) => !bulk.includes(one));
     }
-    const call: CollectionCall =
-      write.op === 'create'
-        ? { op: 'upsert', object: write.object, key: this.parts.config.externalIdField }
-        : { op: write.op, object: write.object };
+    const call: CollectionCall = { op: write.op, object: write.object };
     for (let from = 0; from < group.length; from += collectionRows) {
       const chunk = group.slice(from, from + collectionRows);
       // A record with companion fields only needs no call of its own.
@@ -265,18 +262,15 @@ class Batch {
   }
 
   /**
-   * F65, F83: a create that meets its own earlier self (applied late, or by another process) cannot set fields that are fixed
-   * after creation. The record is there under our key, so what may still be changed is changed.
+   * F65, F83: a create is an insert with our unique key. One that arrives late, after it was repeated, is refused by the key and
+   * writes nothing old over what is newer (an upsert would). One that meets its own earlier self changes what may still be changed.
    */
   async #changeExisting(group: readonly Prepared[]): Promise<void> {
     const field = this.parts.config.externalIdField;
     const met = group.filter((one) => {
       const result = this.#results[one.at];
       if (result?.outcome !== 'rejected') return false;
-      return (
-        result.code === 'INVALID_FIELD_FOR_INSERT_UPDATE' ||
-        (result.code === 'DUPLICATE_VALUE' && result.message.includes(field))
-      );
+      return result.code === 'DUPLICATE_VALUE' && result.message.includes(field);
     });
     const [first] = met;
     if (first === undefined || this.#stop !== null) return;
