@@ -85,12 +85,14 @@ function listOf(
     const whole = link === null ? changed : diff({ ...input, link: null, held });
     if (whole.kind !== 'create') continue;
     if (link === null || changed.kind === 'update') differs = true;
+    const update = changed.kind === 'update' ? changed : null;
     children.push({
       entity: mapping.entity,
       hubId: row.id,
       externalId: link?.externalId ?? null,
-      fields: whole.fields,
-      hub: whole.hub,
+      // A new one leaves out what is empty; in one that is there already it must be emptied.
+      fields: { ...whole.fields, ...update?.fields },
+      hub: { ...whole.hub, ...update?.hub },
     });
   }
   return { children, differs, blocked: null };

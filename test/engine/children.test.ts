@@ -121,6 +121,18 @@ describe('embedded children', () => {
     expect(await on.sql(`select 1 from truespoke.parked where state in ('open', 'waiting')`)).toEqual([]);
   });
 
+  test('a field that the hub empties is emptied in the child that is there already', async () => {
+    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
+    const child = { id: null, hubKey: null, fields: { title: 'a', count: 1 } as never };
+    const id = on.remote('shop').create('Order', { Number: '1' }, { children: { lines: [child] } });
+    on.start();
+    await on.settled();
+    await on.sql(`update hub.purchase_line set title = null`);
+    await on.settled();
+    const [line] = on.remote('shop').get('Order', id)?.children['lines'] ?? [];
+    expect(line?.fields).toEqual({ title: null, count: 1 });
+  });
+
   test('of adopted tables whose WAL names no parent: one removed or moved there follows all the same', async () => {
     const adopted = (yaml: string, name: string): string =>
       yaml.replace('fields:', `table: { schema: public, name: ${name}, id: no }\nfields:`);
