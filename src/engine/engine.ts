@@ -53,6 +53,8 @@ export interface EngineOptions {
   readonly version: string;
   readonly roles: readonly EngineRole[];
   readonly pollMs: number;
+  /** How often fields are asked for that a spoke did not show (F78); left out = every minute. */
+  readonly unseenMs?: number;
   /** Cron in UTC; null = only on command. */
   readonly reconcileCron: string | null;
   readonly catalogueMs: number;
@@ -212,7 +214,7 @@ class RunningEngine implements Engine {
           {
             spoke,
             connect: { ...context, http: options.http, signal },
-            schedule: { pollMs: options.pollMs },
+            schedule: { pollMs: options.pollMs, unseenMs: options.unseenMs ?? 60_000 },
             outbound: limits.outbound,
             reconcileCron: options.reconcileCron,
             roles,

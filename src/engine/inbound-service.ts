@@ -16,10 +16,17 @@ import { countPage, crashOn, savePage } from './pages.js';
 
 export interface InboundSchedule {
   readonly pollMs: number;
+  /** How often fields are asked for that the spoke did not show. */
+  readonly unseenMs: number;
 }
 
 /** Waits until this process is the one that reads the spoke. */
-async function elected(context: EngineContext, live: LiveSpoke, role: string, signal: AbortSignal): Promise<void> {
+export async function elected(
+  context: EngineContext,
+  live: LiveSpoke,
+  role: string,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted && !(await context.session.tryLock(`${role}/${live.name}`))) {
     await context.clock.sleep(1_000, signal);
   }
@@ -28,7 +35,7 @@ async function elected(context: EngineContext, live: LiveSpoke, role: string, si
 export async function pollSpoke(
   context: EngineContext,
   live: LiveSpoke,
-  schedule: InboundSchedule,
+  schedule: Pick<InboundSchedule, 'pollMs'>,
   signal: AbortSignal,
 ): Promise<void> {
   await elected(context, live, 'inbound', signal);

@@ -19,6 +19,7 @@ import { listenSpoke, pollSpoke, workInbox, type InboundSchedule } from './inbou
 import { deliverSpoke } from './outbound-service.js';
 import { reconcileSpoke } from './schedule.js';
 import { superviseAll, type Service } from './service.js';
+import { watchUnseen } from './unseen.js';
 
 export interface SpokeServiceSetup {
   readonly spoke: SpokeSetup;
@@ -98,6 +99,7 @@ export async function runServices(
     services.push(
       named('poll', (stop) => pollSpoke(context, live, setup.schedule, stop)),
       named('inbox', (stop) => workInbox(context, live, stop)),
+      named('unseen', (stop) => watchUnseen(context, live, setup.schedule.unseenMs, stop)),
     );
     if (live.spoke.capabilities.stream) services.push(named('stream', (stop) => listenSpoke(context, live, stop)));
     if (live.spoke.webhooks !== undefined && setup.webhookBase !== null) {

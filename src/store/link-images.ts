@@ -40,3 +40,28 @@ export async function settledImages(
     ]),
   );
 }
+
+export interface Unseen {
+  readonly externalId: ExternalId;
+  readonly fields: readonly FieldName[];
+}
+
+/** Live links whose records did not show every field when they were last looked at, by external id. */
+export async function pageUnseen(
+  db: Queryable,
+  feed: { readonly spoke: SpokeName; readonly entity: EntityName },
+  after: ExternalId | null,
+  rows: number,
+): Promise<readonly Unseen[]> {
+  const result = await db.query({
+    name: 'link_unseen',
+    text: `select l.external_id, l.unseen from truespoke.link l
+      where l.spoke = $1 and l.entity = $2 and l.unseen is not null and l.state = 'live' and l.external_id > $3
+      order by l.external_id limit $4`,
+    values: [feed.spoke, feed.entity, after ?? '', rows],
+  });
+  return result.rows.map((row) => ({
+    externalId: row['external_id'] as ExternalId,
+    fields: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
+  }));
+}

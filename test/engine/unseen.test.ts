@@ -25,7 +25,11 @@ spokes:
 async function started(conditionalWrite: boolean): Promise<{ readonly on: Wheel; readonly id: string }> {
   const fields = { Email: {}, Name: { normalise: ['uppercase' as const] }, Size: { type: 'number' as const } };
   const left = { objects: { Contact: { fields } }, capabilities: { conditionalWrite } };
-  const on = (wheel = await openWheel({ spokes: { left }, mappings: [person], engine: { pollMs: 100 } }));
+  const on = (wheel = await openWheel({
+    spokes: { left },
+    mappings: [person],
+    engine: { pollMs: 100, unseenMs: 100 },
+  }));
   const id = on.remote('left').create('Contact', { Email: 'a@x.test', Name: 'Ann', Size: 1 });
   on.start();
   await on.settled();
@@ -85,5 +89,23 @@ describe.each([
     expect(shown(on, id)).toEqual({ name: 'BEA', size: 5 });
     expect(await conflicts(on)).toEqual([]);
     expect(remote.ledger.slice(writes).filter(({ by }) => by === 'self')).toHaveLength(2);
+  });
+
+  test('F78 shown again: what was edited meanwhile comes in by itself, though no record changes any more', async () => {
+    const { on, id } = await started(conditionalWrite);
+    const remote = on.remote('left');
+    const other = remote.create('Contact', { Email: 'b@x.test', Name: 'BOB', Size: 1 });
+    await on.until(async () => (await on.sql('select 1 from hub.person')).length === 2);
+    remote.hide('Contact', 'Name');
+    remote.edit('Contact', id, { Name: 'SOMEBODY', Size: 2 });
+    remote.edit('Contact', other, { Name: 'SOMEBODY ELSE', Size: 2 });
+    await on.until(async () => (await on.sql('select 1 from hub.person where size = 2')).length === 2);
+    await on.settled();
+    remote.hide('Contact', 'Name', false);
+    const names = async (): Promise<unknown> =>
+      (await on.sql('select name from hub.person order by email')).map((row) => row['name']);
+    await on.until(async () => JSON.stringify(await names()) === '["SOMEBODY","SOMEBODY ELSE"]');
+    expect(await conflicts(on)).toEqual([]);
+    expect(await on.sql('select 1 from truespoke.link where unseen is not null')).toEqual([]);
   });
 });

@@ -67,6 +67,9 @@ class Died extends Error {
   override readonly name = 'Died';
 }
 
+/** No longer than the waits that settling.ts allows for. */
+const unseenMs = 5_000;
+
 const noHttp: Http = { request: () => Promise.reject(new Error('no HTTP in the simulation')) };
 
 export class Life {
@@ -248,7 +251,7 @@ export class Life {
     };
     this.live.set(name, live);
     const setup = {
-      schedule: { pollMs },
+      schedule: { pollMs, unseenMs },
       outbound: limits.outbound ?? defaultLimits.outbound,
       reconcileCron: null,
       roles: new Set(['inbound', 'outbound']),
