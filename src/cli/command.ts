@@ -1,7 +1,7 @@
 // Owns what all commands share: the common options, how a result is printed, and how an action reports its exit code.
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
-import type { ExitCode } from '../base/errors.js';
+import { ConfigError, type ExitCode } from '../base/errors.js';
 import type { Io } from './io.js';
 import { paintFor, widthOf, type Paint } from './render.js';
 
@@ -26,6 +26,13 @@ export type Register = (program: Command, frame: Frame) => void;
 export function print(io: Io, options: Common, result: unknown, text: (paint: Paint, width: number) => string): void {
   const shown = (): string => text(paintFor(io.out, io.env), widthOf(io.out));
   io.out.write(options.json === true ? `${JSON.stringify(result)}\n` : `${shown()}\n`);
+}
+
+/** An id that a list of ours showed. `what`: the id of what it is; `list`: the command that shows them. */
+export function listedId(text: string, what: string, list: string): string {
+  if (/^\d{1,18}$/.test(text)) return text;
+  const hint = `\`${list}\` shows the ids: whole numbers.`;
+  throw new ConfigError({ code: 'bad_id', message: `'${text}' is not the id of ${what}`, hint });
 }
 
 /** Who gives an order, for the audit. */

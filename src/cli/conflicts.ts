@@ -2,10 +2,10 @@
 // that shows values: keeping the loser where a person can see it is the promise.
 import { Argument, type Command } from 'commander';
 import { ConfigError, type ExitCode } from '../base/errors.js';
-import type { EntityName } from '../model/ids.js';
+import { entityName, type EntityName } from '../model/ids.js';
 import type { HubTable } from '../store/hub.js';
 import type { ListedConflict } from '../store/conflict-list.js';
-import { actor, examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, listedId, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { wholeNumber } from './parked.js';
 import { renderTable, type Paint } from './render.js';
@@ -20,18 +20,19 @@ export interface ConflictOptions extends Common {
 }
 
 export async function execute(options: ConflictOptions, io: Io): Promise<ExitCode> {
-  const [{ loadProject }, { refuseUnknownSpoke, withMigratedHub }, { listConflicts }] = await Promise.all([
-    import('./project.js'),
-    import('./hub.js'),
-    import('../store/conflict-list.js'),
-  ]);
-  const { config } = await loadProject(options, io);
+  const [{ loadProject, unknownEntity }, { refuseUnknownSpoke, withMigratedHub }, { listConflicts }] =
+    await Promise.all([import('./project.js'), import('./hub.js'), import('../store/conflict-list.js')]);
+  const { config, mappings } = await loadProject(options, io);
+  const { entities } = mappings.mapping;
   return withMigratedHub<ExitCode>(config, io, 'conflicts', async (hub) => {
     await refuseUnknownSpoke(config, hub, options.spoke);
     const { pool } = hub;
     const { spoke, entity, record, policy, limit } = options;
     const filter = { spoke, entity, record, policy, openOnly: options.open === true, limit };
     const conflicts = await listConflicts(pool, filter);
+    // Of an entity that was mapped once there may be conflicts still.
+    if (entity !== undefined && conflicts.length === 0 && !entities.has(entityName(entity)))
+      throw unknownEntity(entities.keys(), entity);
     print(io, options, { conflicts }, (paint, width) => listText(conflicts, paint, width));
     return 0;
   });
@@ -170,6 +171,7 @@ export function register(program: Command, frame: Frame): void {
       ]),
     )
     .action(async (id: string, choice: (typeof choices)[number], _options: unknown, command: Command) => {
-      frame.code = await resolveOne(id, choice, command.optsWithGlobals<ResolveOptions>(), frame.io);
+      const conflict = listedId(id, 'a conflict', 'truespoke conflicts --open');
+      frame.code = await resolveOne(conflict, choice, command.optsWithGlobals<ResolveOptions>(), frame.io);
     });
 }

@@ -1,7 +1,7 @@
 // Owns `truespoke merge` and `truespoke unmerge`: two hub records are one thing, or are not after all.
 import type { Command } from 'commander';
 import type { ExitCode } from '../base/errors.js';
-import { actor, examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, listedId, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import type { IdentityDeps } from '../engine/identity.js';
 
@@ -70,6 +70,7 @@ export function register(program: Command, frame: Frame): void {
     .description('take a merge back; edits made since stay')
     .addHelpText('after', examples([['truespoke unmerge 4', 'the id that merge printed']]))
     .action(async (id: string, _options: unknown, command: Command) => {
-      frame.code = await unmerge(id, command.optsWithGlobals<Common>(), frame.io);
+      const merged = listedId(id, 'a merge', 'truespoke audit');
+      frame.code = await unmerge(merged, command.optsWithGlobals<Common>(), frame.io);
     });
 }

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError, type ExitCode } from '../base/errors.js';
 import type { Parked } from '../store/parked.js';
-import { actor, examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, listedId, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { renderTable, type Paint } from './render.js';
 
@@ -123,10 +123,5 @@ export function register(program: Command, frame: Frame): void {
 }
 
 function parkedId(text: string): string {
-  if (/^\d{1,18}$/.test(text)) return text;
-  throw new ConfigError({
-    code: 'bad_id',
-    message: `'${text}' is not the id of a parked record`,
-    hint: '`truespoke parked list` shows the ids: whole numbers.',
-  });
+  return listedId(text, 'a parked record', 'truespoke parked list');
 }

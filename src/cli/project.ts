@@ -51,3 +51,10 @@ export function unknownSpoke(config: Config, spoke: string): ConfigError {
   const hint = `${near === null ? '' : `Did you mean ${near}? `}truespoke.yaml names: ${names.join(', ')}`;
   return new ConfigError({ code: 'unknown_spoke', message: `there is no spoke '${spoke}'`, hint });
 }
+
+export function unknownEntity(known: Iterable<string>, entity: string): ConfigError {
+  const names = [...known];
+  const near = nearest(entity, names);
+  const hint = `${near === null ? '' : `Did you mean ${near}? `}mapped are: ${names.join(', ')}`;
+  return new ConfigError({ code: 'unknown_entity', message: `there is no entity '${entity}'`, hint });
+}

@@ -1,7 +1,7 @@
 // Owns `truespoke reconcile`: compares the hub with what the spokes really hold, now. What differs is re-enqueued through the ordinary doors, so a running
 // engine repairs it; this command only finds and reports.
 import type { Command } from 'commander';
-import { ConfigError, type ExitCode } from '../base/errors.js';
+import type { ExitCode } from '../base/errors.js';
 import type { Reconciliation } from '../engine/reconcile.js';
 import { entityName, spokeName } from '../model/ids.js';
 import { uncounted } from '../model/status.js';
@@ -14,7 +14,7 @@ export interface ReconcileOptions extends Common {
 }
 
 export async function execute(spoke: string | undefined, options: ReconcileOptions, io: Io): Promise<ExitCode> {
-  const [{ loadProject, unknownSpoke }, { withMigratedHub }, { spokeSetup, noHttp }, { reconcileNow }] =
+  const [{ loadProject, unknownEntity, unknownSpoke }, { withMigratedHub }, { spokeSetup, noHttp }, { reconcileNow }] =
     await Promise.all([
       import('./project.js'),
       import('./hub.js'),
@@ -29,8 +29,7 @@ export async function execute(spoke: string | undefined, options: ReconcileOptio
   const { mapping } = mappings;
   const entity = options.entity === undefined ? undefined : entityName(options.entity);
   if (entity !== undefined && !mapping.entities.has(entity)) {
-    const hint = `the mappings know: ${[...mapping.entities.keys()].join(', ')}`;
-    throw new ConfigError({ code: 'unknown_entity', message: `there is no entity '${entity}'`, hint });
+    throw unknownEntity(mapping.entities.keys(), entity);
   }
   const chosen = [...config.spokes.values()].filter(({ name, enabled }) => enabled && (spoke ?? name) === name);
   if (spoke !== undefined && chosen.length === 0) throw unknownSpoke(config, spokeName(spoke));

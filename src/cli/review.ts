@@ -1,10 +1,10 @@
 // Owns `truespoke review`: what waits for a person's decision. Held deletions leave only through here (F51, F106). The list shows ids and
 // counts; `show` shows the values that a person must see to decide which record is which.
 import type { Command } from 'commander';
-import { ConfigError, type ExitCode } from '../base/errors.js';
+import type { ExitCode } from '../base/errors.js';
 import type { ExplainedReview } from '../engine/evidence.js';
 import type { OpenReview } from '../store/reviews.js';
-import { actor, examples, print, type Common, type Frame } from './command.js';
+import { actor, examples, listedId, print, type Common, type Frame } from './command.js';
 import type { Io } from './io.js';
 import { wholeNumber } from './parked.js';
 import { countText, renderTable, type Paint } from './render.js';
@@ -200,14 +200,8 @@ function plainText(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
-function reviewIds(texts: readonly string[]): readonly string[] {
-  const wrong = texts.find((text) => !/^\d{1,18}$/.test(text));
-  if (wrong === undefined) return texts;
-  throw new ConfigError({
-    code: 'bad_id',
-    message: `'${wrong}' is not the id of a review`,
-    hint: '`truespoke review list` shows the ids: whole numbers.',
-  });
+function reviewId(text: string): string {
+  return listedId(text, 'a review', 'truespoke review list');
 }
 
 export function register(program: Command, frame: Frame): void {
@@ -234,32 +228,32 @@ export function register(program: Command, frame: Frame): void {
     .command('show <id>')
     .description('what it asks, with its evidence')
     .action(async (id: string, _options: unknown, command: Command) => {
-      frame.code = await show(reviewIds([id])[0] ?? '', command.optsWithGlobals<Common>(), frame.io);
+      frame.code = await show(reviewId(id), command.optsWithGlobals<Common>(), frame.io);
     });
   review
     .command('link <id> <candidate>')
     .description('the record is this one: a hub id, or an id at the spoke where a hub record asks')
     .action(async (id: string, candidate: string, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<Common>();
-      frame.code = await decide(reviewIds([id])[0] ?? '', { link: candidate }, options, frame.io);
+      frame.code = await decide(reviewId(id), { link: candidate }, options, frame.io);
     });
   review
     .command('new <id>')
     .description('the record is none of the candidates: it is one of its own')
     .action(async (id: string, _options: unknown, command: Command) => {
-      frame.code = await decide(reviewIds([id])[0] ?? '', 'new', command.optsWithGlobals<Common>(), frame.io);
+      frame.code = await decide(reviewId(id), 'new', command.optsWithGlobals<Common>(), frame.io);
     });
   review
     .command('approve <ids...>')
     .description('let held deletions go on their way')
     .action(async (ids: readonly string[], _options: unknown, command: Command) => {
-      frame.code = await approve(reviewIds(ids), command.optsWithGlobals<Common>(), frame.io);
+      frame.code = await approve(ids.map(reviewId), command.optsWithGlobals<Common>(), frame.io);
     });
   review
     .command('close <ids...>')
     .description('close questions that were answered elsewhere')
     .option('--note <text>', 'what was decided, for the audit')
     .action(async (ids: readonly string[], _options: unknown, command: Command) => {
-      frame.code = await close(reviewIds(ids), command.optsWithGlobals<CloseOptions>(), frame.io);
+      frame.code = await close(ids.map(reviewId), command.optsWithGlobals<CloseOptions>(), frame.io);
     });
 }

@@ -46,12 +46,14 @@ export async function execute(statement: string | undefined, options: SqlOptions
       throw new ConfigError({
         code: 'statement_refused',
         message: `Postgres refuses it: ${message}`,
-        hint: hint ?? 'Correct the statement.',
+        hint: hint ?? (message.includes('multiple commands') ? several : 'Correct the statement.'),
         cause,
       });
     }
   });
 }
+
+const several = 'One statement a call; `truespoke sql --url` is for a client of your own.';
 
 /** Control characters are shown as what they are: a value must not draw on the terminal. */
 const cellText = (value: string | null, paint: Paint): string =>

@@ -28,11 +28,18 @@ export interface IdentityDeps {
   readonly actor: string;
 }
 
+/** Not of the type of the key; beyond its range. */
+const unreadable = ['22P02', '22003'];
+
 export async function mergeRecords(deps: IdentityDeps, request: JoinRequest): Promise<Joined> {
   return transaction(deps.pool, async (tx) => {
     const within = await joinDeps(tx, deps, request.entity);
     await markOrigin(tx, { origin: 'person', trace: `merge by ${deps.actor}`, lane: 'interactive' });
-    const joined = await join(tx, within, request).catch(referred);
+    const joined = await join(tx, within, request).catch((error: unknown) => {
+      // What is no id of this table at all is not the id of a row.
+      if (unreadable.includes(sqlState(error) ?? '')) throw notTwo(request);
+      return referred(error);
+    });
     if (joined === null) throw notTwo(request);
     const { entity, survivor, loser } = request;
     const detail = { id: joined.id, entity, survivor, loser };

@@ -320,6 +320,25 @@ spokes:
         expect(err).toMatch(/no spoke 'stroe'/);
       }
     }));
+
+  test('what is no id, no entity or more than one statement is told as that', () =>
+    withProject(database.url, async (cwd, env) => {
+      await truespoke(['migrate'], { cwd, env });
+      const told: readonly (readonly [readonly string[], RegExp])[] = [
+        [['merge', 'widget', 'ann', 'bob'], /widget ann and bob are not two records/],
+        [['merge', 'widgte', 'ann', 'bob'], /no entity 'widgte'/],
+        [['unmerge', 'ann'], /'ann' is not the id of a merge/],
+        [['conflicts', 'resolve', '99999999999999999999', 'hub'], /is not the id of a conflict/],
+        [['conflicts', '--entity', 'widgte'], /no entity 'widgte'\n +next: Did you mean widget/],
+        [['review', 'approve', 'ann'], /'ann' is not the id of a review/],
+        [['parked', 'replay', 'ann'], /'ann' is not the id of a parked record/],
+        [['sql', 'select 1; select 2'], /next: One statement a call/],
+      ];
+      for (const [command, expected] of told) {
+        const { err } = clear(await truespoke([...command], { cwd, env }), 2);
+        expect(err).toMatch(expected);
+      }
+    }));
 });
 
 describe('a port in use', () => {

@@ -64,5 +64,5 @@ test('an unknown spoke or entity is wrong usage, with what there is', () =>
     const spoke = await truespoke(['reconcile', 'sap'], { cwd, env });
     expect([spoke.code, spoke.err]).toEqual([2, expect.stringContaining('salesforce')]);
     const entity = await truespoke(['reconcile', '--entity', 'invoice'], { cwd, env });
-    expect([entity.code, entity.err]).toEqual([2, expect.stringContaining('the mappings know')]);
+    expect([entity.code, entity.err]).toEqual([2, expect.stringContaining('mapped are')]);
   }));
