@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.js';
 import type { Http } from '../base/http.js';
 import type { Log } from '../base/log.js';
 import type { Random } from '../base/random.js';
+import type { Budget } from '../model/quota.js';
 import type { Cursor, ExternalId, HubId, ObjectName, RemotePath, SpokeName, Version } from '../model/ids.js';
 import type { RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 
@@ -43,12 +44,7 @@ export interface Limiter {
     call: () => Promise<T>,
   ): Promise<T>;
   /** What a response header or extension told us about the budget; written to the shared ledger. */
-  observe(budget: {
-    readonly remaining: number;
-    readonly limit: number;
-    readonly restorePerSecond?: number;
-    readonly resetAtMs?: number;
-  }): void;
+  observe(budget: Budget): void;
   /** The remote said wait. No call starts before then. */
   backOff(ms: number, reason: string): void;
 }

@@ -48,6 +48,8 @@ export interface LimiterStatus {
   readonly pausedReason: string | null;
   readonly waiting: number;
   readonly running: number;
+  /** What the remote told this process last. */
+  readonly budget: Budget | null;
 }
 
 export interface BoundLimiter extends Limiter {
@@ -95,6 +97,7 @@ class Gate implements BoundLimiter {
   private running = 0;
   private observedAtMs = -Infinity;
   private observedLimit = NaN;
+  private budget: Budget | null = null;
 
   constructor(
     private readonly options: LimiterOptions,
@@ -132,6 +135,7 @@ class Gate implements BoundLimiter {
 
   observe(budget: Budget): void {
     const nowMs = this.nowMs();
+    this.budget = budget;
     if (budget.remaining < this.leases.held) this.leases.forget();
     // Every answer carries the budget; the ledger needs it when it is new, low, or half a second old.
     const low = budget.remaining < budget.limit * 0.2;
@@ -161,6 +165,7 @@ class Gate implements BoundLimiter {
       pausedReason: pausedMs > 0 ? this.pausedReason : null,
       waiting: waiting - running,
       running,
+      budget: this.budget,
     };
   }
 

@@ -214,7 +214,11 @@ class RunningEngine implements Engine {
           {
             spoke,
             connect: { ...context, http: options.http, signal },
-            schedule: { pollMs: options.pollMs, unseenMs: options.unseenMs ?? 60_000 },
+            schedule: {
+              pollMs: options.pollMs,
+              quotaReserve: spoke.quotaReserve,
+              unseenMs: options.unseenMs ?? 60_000,
+            },
             outbound: limits.outbound,
             reconcileCron: options.reconcileCron,
             roles,

@@ -5,6 +5,7 @@ import { ConfigError, RateLimited, SpokePaused } from '../base/errors.js';
 import { lookAgain } from '../inbound/lagging.js';
 import { selectionOf } from '../mapping/selection.js';
 import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
+import { pollEveryMs } from '../model/quota.js';
 import { missingRecord, type RemoteRecord } from '../model/record.js';
 import { loadFeeds } from '../store/cursors.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
@@ -16,6 +17,8 @@ import { countPage, crashOn, savePage } from './pages.js';
 
 export interface InboundSchedule {
   readonly pollMs: number;
+  /** Share of the call budget that is left to other applications, 0–1. */
+  readonly quotaReserve: number;
   /** How often fields are asked for that the spoke did not show. */
   readonly unseenMs: number;
 }
@@ -35,7 +38,7 @@ export async function elected(
 export async function pollSpoke(
   context: EngineContext,
   live: LiveSpoke,
-  schedule: Pick<InboundSchedule, 'pollMs'>,
+  schedule: Pick<InboundSchedule, 'pollMs' | 'quotaReserve'>,
   signal: AbortSignal,
 ): Promise<void> {
   await elected(context, live, 'inbound', signal);
@@ -46,14 +49,24 @@ export async function pollSpoke(
     await eachAlone(live.objects, signal, (object) => pollObject(context, live, object, signal));
     polledAtMs = context.clock.monotonic();
   };
+  const every = (): number => {
+    const { budget } = live.limiter.status();
+    return pollEveryMs(schedule.pollMs, { calls: live.objects.length, budget, reserve: schedule.quotaReserve });
+  };
   await backfill(context, live, signal, async () => {
-    if (context.clock.monotonic() - polledAtMs >= schedule.pollMs) await poll();
+    if (context.clock.monotonic() - polledAtMs >= every()) await poll();
   });
+  let spread = false;
   while (!signal.aborted) {
     await poll();
     if (signal.aborted) return;
     await replayWaiting(context, live);
-    await live.pollBell.wait(context.clock, schedule.pollMs, signal);
+    const waitMs = every();
+    if (waitMs > 2 * schedule.pollMs && !spread) {
+      live.log.info({ everyMs: Math.round(waitMs) }, 'polls are spread over what is left of the call budget');
+    }
+    spread = waitMs > 2 * schedule.pollMs;
+    await live.pollBell.wait(context.clock, waitMs, signal);
   }
 }
 

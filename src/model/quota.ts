@@ -33,6 +33,24 @@ export interface Budget {
   readonly limit: number;
   readonly restorePerSecond?: number;
   readonly resetAtMs?: number;
+  /** A rolling window: what is spent comes back so long after it was spent. */
+  readonly windowMs?: number;
+}
+
+/** However little is left, it is looked whether there is more again. */
+const pollMsMax = 900_000;
+
+/**
+ * Time from one poll of `calls` calls to the next. Where the budget is a rolling window, polls spend no more than what is left
+ * of it above the reserve, spread over the window: a small one is not gone by noon, and edits find calls left.
+ */
+export function pollEveryMs(
+  wantedMs: number,
+  { calls, budget, reserve }: { readonly calls: number; readonly budget: Budget | null; readonly reserve: number },
+): number {
+  if (budget?.windowMs === undefined) return wantedMs;
+  const spare = Math.max(1, budget.remaining - budget.limit * reserve);
+  return Math.max(wantedMs, Math.min(pollMsMax, (calls * budget.windowMs) / spare));
 }
 
 /** Kept by all processes and both directions of an installation together. */

@@ -2,6 +2,7 @@
 // never taken for success, and everything agrees afterwards.
 import { afterEach, expect, test } from 'vitest';
 import { systemClock, type Clock } from '../../src/base/clock.js';
+import { createLog } from '../../src/base/log.js';
 import { openSaas, type Saas } from '../support/saas.js';
 
 let saas: Saas;
@@ -90,8 +91,17 @@ test('F61 the daily limit: that spoke waits and is not hammered, the other one g
   expect(saas.salesforce.stats().total - before).toBeLessThan(5);
   expect(contact()).toBe('n0');
   expect(await saas.sql('select 1 from truespoke.parked')).toEqual([]);
-  saas.salesforce.setLimit({ max: 100_000, spent: 0 });
+  saas.salesforce.setLimit({ max: 10_000_000, spent: 0 });
   skip(20 * 60_000);
+  await agree('n1');
+}, 90_000);
+
+test('F61 a daily limit that polls would use up: they are spread over the day, and edits go out at once all the same', async () => {
+  const told: string[] = [];
+  await open({ log: createLog({ level: 'info', destination: { write: (line: string) => void told.push(line) } }) });
+  saas.salesforce.setLimit({ max: 15_000, spent: 0 });
+  await saas.until(() => told.some((line) => line.includes('polls are spread')));
+  await rename('n1');
   await agree('n1');
 }, 90_000);
 

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { available, floorOf, laneShare, observed, pauseLeftMs, takeTokens, type Quota } from '../../src/model/quota.js';
+import {
+  available,
+  floorOf,
+  laneShare,
+  observed,
+  pauseLeftMs,
+  pollEveryMs,
+  takeTokens,
+  type Quota,
+} from '../../src/model/quota.js';
 
 const t0 = Date.UTC(2026, 0, 1);
 const quota = (more: Partial<Quota> = {}): Quota => ({
@@ -119,4 +128,18 @@ test('whatever happens, nobody gets more than was there, and no lane goes below 
   );
   expect(laneShare.interactive).toBeLessThan(laneShare.repair);
   expect(laneShare.repair).toBeLessThan(laneShare.backfill);
+});
+
+test('polls take no more than what is left of a day above the reserve, spread over it', () => {
+  const day = { limit: 15_000, windowMs: 86_400_000 };
+  const every = (remaining: number, more: object = day): number =>
+    pollEveryMs(10_000, { calls: 5, budget: { limit: 100, remaining, ...more }, reserve: 0.2 });
+  expect(every(15_000)).toBe(36_000);
+  expect(every(9_000)).toBe(72_000);
+  // Little is left, or nothing: it is looked again, but no less often than a refused call would be.
+  expect([every(3_001), every(3_000), every(0)]).toEqual([900_000, 900_000, 900_000]);
+  expect(every(1_000_000, { ...day, limit: 1_000_000 })).toBe(10_000);
+  // A budget that refills by the second is kept by the limiter alone.
+  expect(every(1, { restorePerSecond: 2 })).toBe(10_000);
+  expect(pollEveryMs(10_000, { calls: 5, budget: null, reserve: 0.2 })).toBe(10_000);
 });

@@ -251,7 +251,7 @@ export class Life {
     };
     this.live.set(name, live);
     const setup = {
-      schedule: { pollMs, unseenMs },
+      schedule: { pollMs, quotaReserve: 0, unseenMs },
       outbound: limits.outbound ?? defaultLimits.outbound,
       reconcileCron: null,
       roles: new Set(['inbound', 'outbound']),

@@ -108,7 +108,7 @@ const startMsMax = 120_000;
 export async function openProcessRig(options: ProcessRigOptions = {}): Promise<ProcessRig> {
   const [db, salesforce, shopify, port, folder] = await Promise.all([
     testDatabase(options.cluster === undefined ? {} : { cluster: options.cluster }),
-    startSalesforce(options.salesforceOptions ?? {}),
+    startSalesforce({ dailyApiRequests: 10_000_000, ...options.salesforceOptions }),
     startShopify({
       webhookRetryMs: [500, 500, 500, 1_000, 1_000, 2_000, 2_000, 4_000, 4_000, 4_000, 4_000, 4_000],
       webhookFailuresMax: 100,

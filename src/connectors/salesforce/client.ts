@@ -77,8 +77,10 @@ export function createClient(config: SalesforceConfig, deps: ConnectorDeps): Sal
     const date = Date.parse(reply.headers['date'] ?? '');
     if (Number.isFinite(date)) seenServer = laterOf(seenServer, { serverMs: date, atMs: clock.monotonic() });
     const usage = /api-usage=(\d+)\/(\d+)/.exec(reply.headers['sforce-limit-info'] ?? '');
-    if (usage !== null)
-      limiter.observe({ remaining: Math.max(0, Number(usage[2]) - Number(usage[1])), limit: Number(usage[2]) });
+    if (usage !== null) {
+      const limit = Number(usage[2]);
+      limiter.observe({ remaining: Math.max(0, limit - Number(usage[1])), limit, windowMs: 86_400_000 });
+    }
   });
 
   const session = createSession({
