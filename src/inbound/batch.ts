@@ -63,7 +63,7 @@ export async function loadBatch(
     rows,
     resolve: (name, id) => resolved.get(refKey(name, id)),
     busy: await inFlight(tx, feed, hubIds),
-    open: await openDeliveries(tx, feed, hubIds),
+    open: await openDeliveries(tx, feed, [...new Set([...hubIds, ...claimed])]),
   };
 }
 

@@ -236,6 +236,7 @@ export function upsert(
     assumed: link?.version === '' && incoming.record.version !== '',
     unseen: link?.unseen,
     tried: context.open.get(row.id)?.tried,
+    madeByUs: link === null && incoming.record.hubKey === row.id,
     overruled: link?.overruled ?? {},
     observed: input.fields,
     hubChangedAtMs,

@@ -20,8 +20,10 @@ export interface MergeInput {
   readonly assumed?: boolean | undefined;
   /** Fields whose half is, because the spoke did not show them. */
   readonly unseen?: Link['unseen'];
-  /** What a write of ours carried that was not answered: seen, it is nobody else's edit. */
-  readonly tried?: HubFields | undefined;
+  /** What writes of ours carried that were not answered, oldest first: seen, it is nobody else's edit. */
+  readonly tried?: readonly HubFields[] | undefined;
+  /** This record was made by the last of `tried`: what others did to it since, they did to that. */
+  readonly madeByUs?: boolean | undefined;
   /** What this spoke showed where it was overruled already: no news. */
   readonly overruled: Link['overruled'];
   readonly observed: ObservedFields;
@@ -82,19 +84,22 @@ export function merge(input: MergeInput): Merged {
 
 function mergeField(input: MergeInput, mapping: FieldMapping, observed: ObservedField): FieldMerge {
   const { field, direction } = mapping;
-  const base = input.base[field.name];
+  const agreed = input.base[field.name];
   if (direction === 'out') return {};
-  if (base !== undefined && sameRemote(observed.remote, base.remote)) return {};
+  if (agreed !== undefined && sameRemote(observed.remote, agreed.remote)) return {};
   // The first sight of our own write: the spoke's spelling of it is nobody's edit (law 2).
   const assumed = input.assumed === true || input.unseen?.includes(field.name) === true;
-  if (base !== undefined && assumed && resembles(base.remote, observed.remote))
-    return { base: { hub: base.hub, remote: observed.remote } };
+  if (agreed !== undefined && assumed && resembles(agreed.remote, observed.remote))
+    return { base: { hub: agreed.hub, remote: observed.remote } };
   const lost = input.overruled[field.name];
   if (lost !== undefined && input.hub !== null && sameRemote(observed.remote, lost)) return {};
   const taken: FieldMerge = { set: { value: observed.hub }, base: observed };
   if (input.hub === null) return taken;
   const hub = input.hub[field.name] ?? null;
-  if (sameHub(field.type, hub, observed.hub) && !isCountedTwice(input, mapping, hub, base))
+  const late = lateOf(input, mapping, observed);
+  if (late !== undefined) return { base: { hub: late, remote: observed.remote } };
+  const base = agreed ?? madeBy(input, field);
+  if (sameHub(field.type, hub, observed.hub) && !isCountedTwice(mapping, hub, base))
     return { base: { hub, remote: observed.remote } };
   // Such a field is the spoke's: what someone wrote into the hub meanwhile loses, and is kept.
   if (direction === 'in')
@@ -103,19 +108,31 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
     if (hub === null) return taken;
     if (observed.hub === null) return { push: true, blank: observed.remote };
   } else if (sameHub(field.type, hub, base.hub)) return taken;
-  return decide(input, field, hub, observed, base);
+  return decide(input, mapping, hub, observed, base);
+}
+
+/**
+ * A write of ours that nobody answered shows at last (F65). The hub may have moved on since: then its value goes out, and what it had
+ * before does not come back as an edit of the spoke.
+ */
+function lateOf({ tried }: MergeInput, mapping: FieldMapping, observed: ObservedField): HubValue | undefined {
+  const { name, type, ref } = mapping.field;
+  return tried?.findLast((fields) => {
+    const ours = fields[name];
+    if (ours === undefined) return false;
+    if (sameHub(type, ours, observed.hub)) return true;
+    return ref === null && mapping.writes.length === 1 && resembles(mapping.put(ours)[0] ?? null, observed.remote);
+  })?.[name];
+}
+
+function madeBy({ madeByUs, tried }: MergeInput, { name }: HubField): BasePair | undefined {
+  const value = madeByUs === true ? tried?.at(-1)?.[name] : undefined;
+  return value === undefined ? undefined : { hub: value, remote: null };
 }
 
 /** Two who counted on from the same number came to the same number: that is two counts, not one on which both agree. */
-function isCountedTwice(
-  { tried }: MergeInput,
-  { field, direction }: FieldMapping,
-  hub: HubValue,
-  base: BasePair | undefined,
-): boolean {
+function isCountedTwice({ field, direction }: FieldMapping, hub: HubValue, base: BasePair | undefined): boolean {
   if (base === undefined || direction !== 'both' || sameHub(field.type, hub, base.hub)) return false;
-  const ours = tried?.[field.name];
-  if (ours !== undefined && sameHub(field.type, hub, ours)) return false;
   return combine(field, hub, hub, base) !== undefined && field.policy.kind === 'delta';
 }
 
@@ -133,11 +150,12 @@ function overridden(
 
 function decide(
   input: MergeInput,
-  field: HubField,
+  mapping: FieldMapping,
   hub: HubValue,
   observed: ObservedField,
   base: BasePair | undefined,
 ): FieldMerge {
+  const { field } = mapping;
   const conflict = (winner: MergeConflict['winner']): MergeConflict => ({
     field: field.name,
     policy: field.policy.kind,
@@ -147,7 +165,7 @@ function decide(
     spoke: observed.hub,
     remote: observed.remote,
   });
-  const combined = combine(field, hub, observed.hub, base);
+  const combined = combine(field, hub, observed.hub, base ?? shownLast(input, mapping));
   if (combined !== undefined) {
     // The base moves to what the spoke showed, so that the same observation can never be counted twice.
     return { set: { value: combined }, base: observed, push: true, conflict: conflict('both') };
@@ -156,6 +174,13 @@ function decide(
   if (winner === 'spoke') return { set: { value: observed.hub }, base: observed, conflict: conflict('spoke') };
   // The base stays: what the spoke shows was not agreed on, it is about to be overwritten or decided by a person.
   return { push: winner === 'hub', conflict: conflict(winner) };
+}
+
+/** Where nothing was agreed on yet, a count goes on from what the spoke showed when the hub's was about to be written there. */
+function shownLast({ overruled }: MergeInput, { field, get, reads }: FieldMapping): BasePair | undefined {
+  const remote = overruled[field.name];
+  if (remote === undefined || field.policy.kind !== 'delta' || reads.length > 1) return undefined;
+  return { hub: get([remote]), remote };
 }
 
 function winnerOf(input: MergeInput, field: HubField, hub: HubValue, spoke: HubValue): 'hub' | 'spoke' | 'open' {

@@ -11,6 +11,8 @@ export interface Intent {
   /** The hub values behind it: they become the base once the effect is confirmed. */
   readonly hub: HubFields;
   readonly sentAtMs: number;
+  /** Hub values of earlier writes that were not answered either and may still arrive (F65), oldest first. */
+  readonly late?: readonly HubFields[];
 }
 
 export interface ChildIntent {

@@ -188,7 +188,9 @@ export async function markSent(
 ): Promise<ReadonlySet<string>> {
   const result = await db.query({
     name: 'delivery_sent',
-    text: `update truespoke.delivery d set state = 'sent', intent = r.intent::jsonb
+    text: `update truespoke.delivery d set state = 'sent',
+            intent = r.intent::jsonb || case when d.intent is null then '{}' else jsonb_build_object(
+              'late', coalesce(d.intent -> 'late', '[]') || jsonb_build_array(d.intent -> 'hub')) end
        from unnest($3::text[], $4::text[], $5::text[]) as r (hub_id, fence, intent)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
         and d.state in ('claimed', 'sent')
@@ -273,8 +275,11 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
                    and l.hub_id = substr(r.waits_for, strpos(r.waits_for, '/') + 1)
               ) then null else r.not_before::timestamptz end,
             attempt = d.attempt - case when r.counts then 0 else 1 end,
-            -- What was not found may still arrive (F65): until it is sent again or given up, it is known what it was.
-            intent = case when r.state = 'unknown' or r.reason = 'not_applied' then d.intent end
+            -- What was not found may still arrive (F65): until the record is settled or given up, it is known what it was. An answered write
+            -- is known; what was tried before it is not.
+            intent = case when r.state = 'unknown' or r.reason = 'not_applied' or d.state = 'claimed' then d.intent
+                          when jsonb_array_length(d.intent -> 'late') > 0 then d.intent || jsonb_build_object(
+                            'hub', (d.intent -> 'late') -> -1, 'late', (d.intent -> 'late') - -1) end
        from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
               as r (hub_id, state, not_before, reason, waits_for, counts)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id`,
@@ -347,8 +352,8 @@ export async function inFlight(tx: Tx, feed: Feed, ids: readonly HubId[]): Promi
 export interface Open {
   /** When the hub's side was last edited. */
   readonly atMs: number;
-  /** What a write of ours carried that was not answered and may still arrive (F65). */
-  readonly tried: HubFields;
+  /** What writes of ours carried that were not answered and may still arrive (F65), oldest first. */
+  readonly tried: readonly HubFields[];
 }
 
 /** These records' deliveries to the spoke, where one is open. */
@@ -356,13 +361,13 @@ export async function openDeliveries(tx: Tx, feed: Feed, ids: readonly HubId[]):
   if (ids.length === 0) return new Map();
   const { rows } = await tx.query({
     name: 'delivery_open',
-    text: `select hub_id, dirty_at, intent -> 'hub' as tried from truespoke.delivery
+    text: `select hub_id, dirty_at, coalesce(intent -> 'late', '[]') || jsonb_build_array(intent -> 'hub') as tried from truespoke.delivery
       where spoke = $1 and entity = $2 and hub_id = any($3::text[])`,
     values: [feed.spoke, feed.entity, ids],
   });
   const open = (row: Row): Open => ({
     atMs: Date.parse(row['dirty_at'] ?? ''),
-    tried: JSON.parse(row['tried'] ?? '{}') as HubFields,
+    tried: (JSON.parse(row['tried'] ?? '[]') as readonly (HubFields | null)[]).filter((one) => one !== null),
   });
   return new Map(rows.map((row) => [row['hub_id'] as HubId, open(row)]));
 }

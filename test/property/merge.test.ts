@@ -237,7 +237,7 @@ describe('merge', () => {
   });
 
   test('delta: the same number at both sides is two counts, but for the number that a write of ours may have brought (F65)', () => {
-    const count = (tried: HubFields): Merged =>
+    const count = (...tried: readonly HubFields[]): Merged =>
       merge({
         spoke: spokes[0],
         fields: [mappingOf('integer', { kind: 'delta' }, 'both')],
@@ -249,9 +249,47 @@ describe('merge', () => {
         hubChangedAtMs: null,
         spokeChangedAtMs: null,
       });
-    expect(count({}).set).toEqual({ [name]: '15' });
+    expect(count().set).toEqual({ [name]: '15' });
     expect(count({ [name]: '12' }).set).toEqual({ [name]: '15' });
     expect(count({ [name]: '14' })).toMatchObject({ set: {}, conflicts: [] });
+    expect(count({ [name]: '14' }, { [name]: '12' })).toMatchObject({ set: {}, conflicts: [] });
+  });
+
+  test('delta: where nothing was agreed on, a count goes on from what the spoke showed when the hub was about to fill it', () => {
+    const merged = merge({
+      spoke: spokes[0],
+      fields: [mappingOf('integer', { kind: 'delta' }, 'both')],
+      hub: { [name]: '8' },
+      base: {},
+      observed: { [name]: { hub: '9', remote: 9 } },
+      overruled: { [name]: null },
+      hubChangedAtMs: null,
+      spokeChangedAtMs: null,
+    });
+    expect(merged).toMatchObject({ set: { [name]: '17' }, push: true, base: { [name]: { hub: '9', remote: 9 } } });
+  });
+
+  test('F65 a write of ours that shows late is no edit of the spoke, whatever the policy and however the hub has moved on', () => {
+    for (const policy of policies) {
+      const late = (more: Partial<MergeInput>): Merged =>
+        merge({
+          spoke: spokes[0],
+          fields: [mappingOf('integer', policy, 'both')],
+          hub: { [name]: '54' },
+          base: { [name]: { hub: '2', remote: 2 } },
+          observed: { [name]: { hub: '36', remote: 36 } },
+          overruled: {},
+          tried: [{ [name]: '36' }, { [name]: '40' }],
+          hubChangedAtMs: 1,
+          spokeChangedAtMs: 2,
+          ...more,
+        });
+      expect(late({})).toMatchObject({ set: {}, conflicts: [], base: { [name]: { hub: '36', remote: 36 } } });
+      expect(late({ base: {} })).toMatchObject({ set: {}, conflicts: [] });
+      // Made by our last write: what it shows instead is an edit of that, and the hub is as it was.
+      const made = late({ base: {}, madeByUs: true, tried: [{ [name]: '54' }] });
+      expect(made).toMatchObject({ set: { [name]: '36' }, conflicts: [] });
+    }
   });
 
   test('two spokes that did not touch the same field may be merged in either order', () => {
