@@ -51,18 +51,16 @@ function isNews(
   { delivery, outgoing: { intent } }: { readonly delivery: Claimed; readonly outgoing: Outgoing },
 ): boolean {
   if (record.version !== '' && record.version < link.version) return false;
-  // Linked by a person: nothing of what is there was ever taken account of.
-  const unread = Object.keys(link.base).length === 0;
   return mapping.fields.some((field) => {
     const { name } = field.field;
     const base = link.base[name];
     if (field.direction === 'out' || field.fromParent || field.reads.length === 0) return false;
-    if (base === undefined && !(unread && intent.op === 'update')) return false;
-    if (intent.op === 'update' && intent.hub[name] === undefined) return false;
+    if (intent.op === 'update' ? intent.hub[name] === undefined : base === undefined) return false;
     const values = field.reads.map((path) => record.fields[path]);
     // Hidden from us since (F78): not written to unseen.
     if (values.some((value) => value === undefined)) return intent.op === 'update' && field.direction === 'both';
     const image = imageOf(values.map((value) => value ?? null));
+    // Where nothing was agreed on yet, only emptiness may be written over unseen.
     const known = [base === undefined ? null : base.remote, delivery.observed?.[name], link.overruled[name]];
     return !known.some((one) => one !== undefined && sameRemote(image, one));
   });

@@ -1,4 +1,5 @@
 // Law 2: the base moves only after a confirmed effect, and still a spoke that was overruled gets the hub's value in the end.
+// Proves: Invariant 1
 import { afterEach, expect, test } from 'vitest';
 import { remotePath } from '../../src/model/ids.js';
 import type { RemoteFields } from '../../src/model/record.js';
@@ -37,3 +38,28 @@ test('a hub value that returns to the base is still sent to a spoke whose later 
   await wheel.settled();
   expect(await wheel.sql('select label from hub.thing')).toEqual([{ label: 'A' }]);
 });
+
+test.each([true, false])(
+  'what somebody writes into the emptiness that the hub is about to fill is not written over (conditional writes: %s)',
+  async (conditionalWrite) => {
+    wheel = await openWheel({
+      spokes: { left: { capabilities: { conditionalWrite }, objects: { Thing: { fields: { Code: {}, Label: {} } } } } },
+      mappings: [thing],
+      engine: { roles: ['capture', 'inbound'] },
+    });
+    const left = wheel.remote('left');
+    const id = left.create('Thing', { Code: 't', Label: null } as RemoteFields);
+    await wheel.sql(`insert into hub.thing (code, label) values ('t', 'hub')`);
+    wheel.start();
+    await wheel.until(
+      async () => (await wheel.sql(`select 1 from truespoke.link where overruled is not null`)).length > 0,
+    );
+    await wheel.stop();
+    left.edit('Thing', id, { [label]: 'somebody' } as RemoteFields);
+    await wheel.restart({ roles: ['capture', 'outbound'] });
+    await wheel.until(() => left.get('Thing', id)?.fields[label] === 'hub');
+    expect(await wheel.sql('select hub_value, spoke_value from truespoke.conflict')).toEqual([
+      { hub_value: 'hub', spoke_value: 'somebody' },
+    ]);
+  },
+);
