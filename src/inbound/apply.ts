@@ -11,6 +11,7 @@ import { lane, markDirty, releaseWaiting } from '../store/deliveries.js';
 import { archiveRows, deleteRows, insertRows, markOrigin, updateRows } from '../store/hub.js';
 import { storeEvents } from '../store/inbox.js';
 import { saveLinks, type LinkWrite } from '../store/links.js';
+import { copyNewcomers, copyWay, type Newcomer } from '../store/newcomers.js';
 import { closeParked, park, type Park } from '../store/parked.js';
 import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
@@ -26,6 +27,8 @@ export interface ApplyOptions {
   readonly lane: 'interactive' | 'backfill';
   /** How long a child waits for its parent before a person is asked. */
   readonly waitMs: number;
+  /** So many new records at once are copied in; fewer are not worth it. */
+  readonly copyFrom: number;
 }
 
 export async function apply(
@@ -99,7 +102,8 @@ async function writeUpserts(
   const { table, mapping } = context;
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
   const changing = (upsert: DecisionOf<'upsert'>): boolean => !isEmpty(upsert.set);
-  const inserts = upserts.filter((upsert) => upsert.row === 'insert');
+  const newcomers = await copied(tx, context, upserts, options);
+  const inserts = upserts.filter((upsert) => upsert.row === 'insert' && !newcomers.has(upsert));
   const updates = upserts.filter((upsert) => upsert.row !== 'insert' && changing(upsert));
   const change = ({ hubId, set }: DecisionOf<'upsert'>): { id: HubId; fields: typeof set } => ({
     id: hubId,
@@ -119,12 +123,13 @@ async function writeUpserts(
     inserted.get(upsert.hubId) ?? updated.get(upsert.hubId);
   const linking = upserts.filter(
     (upsert) =>
-      upsert.link !== 'keep' ||
-      !isEmpty(upsert.base) ||
-      upsert.conflicts.length > 0 ||
-      !isEmpty(upsert.blank) ||
-      unseenBy(context, upsert) !== undefined ||
-      upsert.version > versionOf(context, upsert),
+      !newcomers.has(upsert) &&
+      (upsert.link !== 'keep' ||
+        !isEmpty(upsert.base) ||
+        upsert.conflicts.length > 0 ||
+        !isEmpty(upsert.blank) ||
+        unseenBy(context, upsert) !== undefined ||
+        upsert.version > versionOf(context, upsert)),
   );
   await saveLinks(
     tx,
@@ -152,11 +157,41 @@ async function writeUpserts(
   const fresh = upserts.filter((upsert) => upsert.link !== 'keep').map(({ hubId }) => hubId);
   await releaseWaiting(tx, feed.spoke, feed.entity, fresh);
 
-  tally.created += inserts.length;
+  const created = newcomers.size + inserts.length;
+  tally.created += created;
   tally.updated += updates.length;
   tally.linked += fresh.length;
-  tally.unchanged += upserts.length - inserts.length - updates.length;
+  tally.unchanged += upserts.length - created - updates.length;
   tally.conflicts += upserts.reduce((sum, upsert) => sum + upsert.conflicts.length, 0);
+}
+
+/** New records without anything special about them, where there are many, go in by COPY. Returns which. */
+async function copied(
+  tx: Tx,
+  context: BatchContext,
+  upserts: readonly DecisionOf<'upsert'>[],
+  options: ApplyOptions,
+): Promise<ReadonlySet<DecisionOf<'upsert'>>> {
+  const { table, mapping } = context;
+  const plain = upserts.filter((upsert) => isNewcomer(context, upsert));
+  if (plain.length < options.copyFrom) return new Set();
+  const way = await copyWay(tx, table);
+  if (way === null) return new Set();
+  const newcomers = plain.map(({ hubId, incoming, set, base, version }): Newcomer => {
+    const { externalId } = incoming.record;
+    return { hubId, externalId, set, base, version, parent: parentOf(context, incoming) };
+  });
+  const feed = { spoke: mapping.spoke, entity: mapping.entity };
+  await copyNewcomers(tx, table, feed, newcomers, { way, atMs: options.nowMs });
+  return new Set(plain);
+}
+
+/** A new row with a new link, whose base is what the row gets. */
+function isNewcomer(context: BatchContext, upsert: DecisionOf<'upsert'>): boolean {
+  const { row, link, set, base, conflicts, blank } = upsert;
+  if (row !== 'insert' || link !== 'new' || conflicts.length > 0 || !isEmpty(blank)) return false;
+  for (const name in base) if (base[name as FieldName]?.hub !== set[name as FieldName]) return false;
+  return unseenBy(context, upsert) === undefined;
 }
 
 function parentOf({ mapping, resolve }: BatchContext, { parent }: Incoming): HubId | null {

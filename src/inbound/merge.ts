@@ -64,6 +64,7 @@ interface FieldMerge {
 }
 
 export function merge(input: MergeInput): Merged {
+  if (input.hub === null && isEmpty(input.base)) return takeAll(input);
   const set: Record<FieldName, HubValue> = {};
   const base: Record<FieldName, BasePair> = {};
   const conflicts: MergeConflict[] = [];
@@ -80,6 +81,24 @@ export function merge(input: MergeInput): Merged {
     if (merged.blank !== undefined) blank[mapping.field.name] = merged.blank;
   }
   return { set, base, push, conflicts, blank };
+}
+
+const isEmpty = (fields: object): boolean => {
+  for (const _ in fields) return false;
+  return true;
+};
+
+/** Nothing to merge with: what `mergeField` says of each field, without an object for each (5 µs a record of a backfill). */
+function takeAll({ fields, observed }: MergeInput): Merged {
+  const set: Record<FieldName, HubValue> = {};
+  const base: Record<FieldName, BasePair> = {};
+  for (const { field, direction } of fields) {
+    const pair = observed[field.name];
+    if (pair === undefined || direction === 'out') continue;
+    set[field.name] = pair.hub;
+    base[field.name] = pair;
+  }
+  return { set, base, push: false, conflicts: [], blank: {} };
 }
 
 function mergeField(input: MergeInput, mapping: FieldMapping, observed: ObservedField): FieldMerge {

@@ -59,7 +59,12 @@ export interface InboundLimits {
   /** Within a quarter of an hour. */
   readonly massDelete: DeletionLimits;
   readonly referenceWaitMs: number;
+  /** So many new records in a batch are copied in instead of inserted. */
+  readonly copyFrom?: number;
 }
+
+/** Below this the statements that COPY takes besides cost more than it saves. */
+const copyFrom = 50;
 
 export interface Page {
   readonly spoke: SpokeName;
@@ -295,7 +300,13 @@ async function processBatch(
   for (const [childMapping, gone] of await childrenOfGone(deps, tx, mapping, decisions)) {
     addTally(tally, await processBatch(deps, tx, { ...round, approved: true }, childMapping, dedupe(gone)));
   }
-  const options: ApplyOptions = { trace, nowMs, lane: page.lane, waitMs: deps.limits.referenceWaitMs };
+  const options: ApplyOptions = {
+    trace,
+    nowMs,
+    lane: page.lane,
+    waitMs: deps.limits.referenceWaitMs,
+    copyFrom: deps.limits.copyFrom ?? copyFrom,
+  };
   addTally(tally, await apply(tx, context, decisions, options));
   const moves = decisions.filter((decision) => decision.kind === 'moved');
   addTally(tally, { ...emptyTally(), ...(await writeMoves(tx, feedOf(mapping), moves, deps, options)) });

@@ -123,7 +123,7 @@ export async function closeReviews(
   await tx.query(
     `update truespoke.review set state = 'decided', decided_at = $5::timestamptz
       where state = 'open' and kind = any($1::text[]) and spoke = $2 and entity = $3 and key = any($4::text[])`,
-    [which.kinds, which.spoke, which.entity, which.keys, iso(atMs)],
+    [which.kinds, which.spoke, which.entity, textArray(which.keys), iso(atMs)],
   );
 }
 

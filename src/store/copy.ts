@@ -8,14 +8,20 @@ const pieceLines = 2_000;
 /** `statement`: `copy t (a, b) from stdin`. `lines`: text format with tab and newline. Rejects with the error of the first bad row. */
 export async function copyLines(tx: Tx, statement: string, lines: readonly string[]): Promise<void> {
   if (lines.length === 0) return;
+  const pieces: string[] = [];
+  for (let from = 0; from < lines.length; from += pieceLines)
+    pieces.push(lines.slice(from, from + pieceLines).join(''));
+  await copyPieces(tx, statement, pieces);
+}
+
+/** The same, each piece already some hundred lines. */
+export async function copyPieces(tx: Tx, statement: string, pieces: readonly string[]): Promise<void> {
   const stream = copyFrom(statement);
   await new Promise<void>((resolve, reject) => {
     stream.on('finish', resolve);
     stream.on('error', reject);
     (tx as unknown as { query(stream: unknown): unknown }).query(stream);
-    for (let from = 0; from < lines.length; from += pieceLines) {
-      stream.write(lines.slice(from, from + pieceLines).join(''));
-    }
+    for (const piece of pieces) stream.write(piece);
     stream.end();
   });
 }

@@ -317,7 +317,7 @@ export async function releaseWaiting(
   ids: readonly HubId[],
 ): Promise<void> {
   if (ids.length === 0) return;
-  const values = [spoke, ids.map((id) => `${entity}/${id}`)];
+  const values = [spoke, textArray(ids.map((id) => `${entity}/${id}`))];
   await tx.query({
     name: 'delivery_wake',
     text: `update truespoke.delivery set not_before = null, waits_for = null, reason = null, attempt = 0

@@ -222,7 +222,7 @@ export async function findCandidates(
       ? `lower(t.${column.sql}) = lower(k.k${i})`
       : `t.${column.sql} = k.k${i}::${column.type}`;
   });
-  const lists = rule.keys.map((_, i) => keys.map((values) => values[i] ?? null));
+  const lists = rule.keys.map((_, i) => textArray(keys.map((values) => values[i] ?? null)));
   const { rows } = await tx.query(
     `select k.ord::text as ord, t.${table.id.sql}::text as id, l.external_id
        from unnest(${rule.keys.map((_, i) => `$${i + 3}::text[]`).join(', ')}) with ordinality

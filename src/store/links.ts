@@ -48,7 +48,7 @@ export async function lockLinks(tx: Tx, feed: Feed, ids: readonly ExternalId[]):
     `select ${columns} from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[])
       order by l.external_id for update`,
-    [feed.spoke, feed.entity, ids],
+    [feed.spoke, feed.entity, textArray(ids)],
   );
   return new Map(rows.map((row) => [externalId(row['external_id'] ?? ''), toLink(row)]));
 }
@@ -83,7 +83,7 @@ export async function linksByExternal(
   const { rows } = await db.query(
     `select ${columns} from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[])`,
-    [feed.spoke, feed.entity, ids],
+    [feed.spoke, feed.entity, textArray(ids)],
   );
   return new Map(rows.map((row) => [externalId(row['external_id'] ?? ''), toLink(row)]));
 }
