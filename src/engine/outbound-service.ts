@@ -19,17 +19,8 @@ export async function deliverSpoke(
   const lanes = Math.max(1, lanesTold);
   // No batch is claimed ahead of a free lane: what it compared would be old when its turn comes, and a look at the spoke may lag by as much.
   // Seen in the simulation: edits of the spoke written over (7 of 20 seeds broke a law, 2 without).
-  const batches = lanes;
-  const queue = new PQueue({ concurrency: batches });
-  // With no more batches than lanes nothing waits here; it tells the pace who talks to the spoke.
-  const calls = new PQueue({ concurrency: lanes });
-  const pace = new Pace({
-    clock: context.clock,
-    lanes,
-    writeBatch,
-    bulkWriteFrom,
-    busy: () => calls.pending + calls.size,
-  });
+  const queue = new PQueue({ concurrency: lanes });
+  const pace = new Pace({ clock: context.clock, lanes, writeBatch, bulkWriteFrom });
   const open = { name: live.name, spoke: live.spoke, defaults: live.defaults };
   let failure: unknown = null;
   let everyReady = false;
@@ -38,18 +29,8 @@ export async function deliverSpoke(
   // One look at a time: whoever finds work sends the next look, on the next lane. A look on every lane at each ring found nothing four
   // times of five, and the looks waited for each other's row locks (bench row 7: half of all statements).
   const look = (): void => {
-    if (queue.pending >= batches) missed = true;
+    if (queue.pending >= lanes) missed = true;
     else if (queue.size === 0) void queue.add(task);
-  };
-  const inLane: OutboundDeps['inLane'] = async (work) => {
-    const result = await calls.add(() => {
-      // Told to stop while it waited: nothing of it was sent, and nothing counts as sent.
-      signal.throwIfAborted();
-      return work();
-    });
-    // What was not full enough to be claimed ahead may go now.
-    if (pace.leftForLane) look();
-    return result;
   };
   const lookAgain = (): void => {
     if (again || pace.againMs === null) return;
@@ -63,7 +44,7 @@ export async function deliverSpoke(
     if (signal.aborted || failure !== null) return;
     missed = false;
     try {
-      const result = await deliver({ ...deps, onClaimed: look, pace, inLane }, open, live.ready, signal);
+      const result = await deliver({ ...deps, onClaimed: look, pace }, open, live.ready, signal);
       if (result.pause !== null) {
         await live.pause(result.pause);
         return;
@@ -77,7 +58,7 @@ export async function deliverSpoke(
       context.counters.recordsOut(live.name, 'all', 'applied', result.writes);
       live.log.debug({ ...result }, 'records out');
       // While it was under way its records may have become dirty again.
-      if (queue.size < batches) void queue.add(task);
+      if (queue.size < lanes) void queue.add(task);
     } catch (error) {
       failure ??= error;
     }

@@ -1,5 +1,5 @@
-// Owns when a batch may be claimed, beyond that something is due: a burst of edits is waited out, and what is claimed ahead of a free lane
-// is a full batch. Promises: one edit alone never waits, a burst waits `holdMsMax` at most. Decides nothing about records.
+// Owns when a batch may be claimed, beyond that something is due: a burst of edits is waited out. Promises: one edit alone never waits, a
+// burst waits `holdMsMax` at most. Decides nothing about records.
 import type { Clock } from '../base/clock.js';
 import type { EntityName } from '../model/ids.js';
 import type { Due } from '../store/deliveries.js';
@@ -15,8 +15,6 @@ export interface PaceOptions {
   readonly writeBatch: number;
   readonly bulkWriteFrom: number | null;
   readonly lanes: number;
-  /** Batches that talk to the spoke or are about to. */
-  readonly busy: () => number;
 }
 
 interface Burst {
@@ -35,7 +33,6 @@ interface Burst {
 export class Pace {
   private readonly bursts = new Map<EntityName, Burst>();
   private readonly crowd: number;
-  private left = false;
 
   constructor(private readonly options: PaceOptions) {
     this.crowd = Math.max(burstRecordsMin, options.lanes * options.writeBatch);
@@ -51,17 +48,7 @@ export class Pace {
     return [...this.bursts.values()].some(({ over }) => !over) ? quietMs / 4 : null;
   }
 
-  /** What is due was left to grow until a lane is free: look when one is. */
-  get leftForLane(): boolean {
-    return this.left;
-  }
-
   admits({ entity, pending, first }: Due): boolean {
-    const { lanes, writeBatch, bulkWriteFrom, busy } = this.options;
-    // Claimed ahead of a lane only when it is as full as a call can be: what waits unclaimed still grows together. Never a piece of bulk
-    // work: as many as there are lanes are enough to hold in memory.
-    this.left = busy() >= lanes && (pending < writeBatch || pending >= (bulkWriteFrom ?? Infinity));
-    if (this.left) return false;
     if (pending < this.crowd) {
       this.bursts.delete(entity);
       return true;

@@ -65,15 +65,13 @@ export async function deliver(
     feed: { spoke: mapping.spoke, entity: mapping.entity },
   };
   try {
-    return await (next.unknown ? inLane(batch, () => resolveUnknown(batch, claimed)) : deliverClaimed(batch, claimed));
+    return await (next.unknown ? resolveUnknown(batch, claimed) : deliverClaimed(batch, claimed));
   } catch (error) {
     // What was not sent may be claimed again at once, what was is unknown. If the hub is gone, the lease says so instead.
     await abandonClaims(deps.pool, { spoke: open.name, entity: next.entity }, claimed).catch(() => undefined);
     throw error;
   }
 }
-
-const inLane = <T>({ deps }: Batch, calls: () => Promise<T>): Promise<T> => deps.inLane?.(calls) ?? calls();
 
 /** As many as one call takes; where so many wait that the spoke's bulk route pays, as many as go through it at once. */
 async function batchRows(
@@ -114,17 +112,15 @@ async function deliverClaimed(batch: Batch, claimed: readonly Claimed[]): Promis
     else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
   }
   settlements.push(...(await lookAtUnseen(batch, context, planned)));
-  // One lane from the look to the write: between the two, nothing else of ours may take the lane and widen the lost-update window.
-  const sent = async (): Promise<{ readonly writes: number; readonly pause: SpokePaused | null }> => {
-    const current = await withoutNews(batch, context, sendable, settlements);
-    const free = await withoutTwins(batch, context, current, settlements);
-    return { writes: free.length, pause: await sendAll(batch, context, free, settlements) };
-  };
-  const { writes, pause } = sendable.length === 0 ? { writes: 0, pause: null } : await inLane(batch, sent);
+  // Told to stop: nothing of it was sent, and nothing counts as sent.
+  if (sendable.length > 0) batch.options.signal?.throwIfAborted();
+  const current = await withoutNews(batch, context, sendable, settlements);
+  const free = await withoutTwins(batch, context, current, settlements);
+  const pause = await sendAll(batch, context, free, settlements);
   await settleBatch(batch, settlements);
   return {
     claimed: claimed.length,
-    writes,
+    writes: free.length,
     parked: settlements.filter(({ kind }) => kind === 'park' || kind === 'review').length,
     unknown: settlements.filter((one) => one.kind === 'release' && one.release.state === 'unknown').length,
     pause,
