@@ -62,7 +62,9 @@ export class People {
     );
     if (known.length === 0) return;
     const id = this.create(spoke, 'person', {}, this.one(known));
-    if (id !== null) model.twins.set(`${spoke}/${id}`, at());
+    if (id === null) return;
+    model.twins.set(`${spoke}/${id}`, at());
+    model.doubled.add(keyOf(remotes[spoke].get(place.object, id)?.fields[remotePath(place.path)]) ?? '');
   }
 
   create(
@@ -199,7 +201,7 @@ export class People {
     if (place === undefined || row === null) return;
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
     const by = 1 + Math.floor(random.next() * 9);
-    model.count(key, by);
+    model.count(key, by, spoke);
     const path = counterPaths[spoke];
     remotes[spoke].edit(place.object, row.id, { [path]: Number(row.fields[remotePath(path)] ?? 0) + by });
     note(`${spoke}: a person counts ${by} on ${key}`);

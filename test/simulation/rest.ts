@@ -75,7 +75,11 @@ async function conflictProblems({ db, model }: RestPorts): Promise<readonly stri
   const rows = await read(
     db,
     `select entity, hub_id, field, spoke, policy, winner, base, hub_value, spoke_value from truespoke.conflict
-      where policy not in ('delete', 'repair', 'ping_pong') order by id`,
+      where policy not in ('delete', 'repair', 'ping_pong')
+            -- What was asked about a record that was merged away is past; both values stay in the log.
+        and not (policy = 'review' and state = 'resolved'
+                 and exists (select from truespoke.merge m where m.entity = conflict.entity and m.loser = conflict.hub_id))
+      order by id`,
   );
   const problems: string[] = [];
   for (const row of rows) {
