@@ -18,7 +18,7 @@ import {
   restoreWhole,
   type MergeRow,
 } from '../store/merges.js';
-import { sqlState, transaction, type Pool, type Queryable, type Tx } from '../store/pool.js';
+import { sqlState, stillReferredTo, transaction, type Pool, type Queryable, type Tx } from '../store/pool.js';
 
 export interface IdentityDeps {
   readonly pool: Pool;
@@ -133,7 +133,7 @@ function notTwo({ entity, survivor, loser }: JoinRequest): ConfigError {
 
 /** A table that no mapping names may refer to the one that goes. */
 function referred(error: unknown): never {
-  if (sqlState(error) !== '23503') throw error;
+  if (!stillReferredTo(sqlState(error) ?? '')) throw error;
   const { constraint, table } = error as { constraint?: string; table?: string };
   throw new ConfigError({
     code: 'still_referred_to',

@@ -14,7 +14,7 @@ import { countLive, linksByExternal, linksByHub } from '../store/links.js';
 import { inFlight } from '../store/deliveries.js';
 import { storeEvents } from '../store/inbox.js';
 import { park, parkedAttempts } from '../store/parked.js';
-import { sqlState, transaction, type Pool, type Tx } from '../store/pool.js';
+import { sqlState, stillReferredTo, transaction, type Pool, type Tx } from '../store/pool.js';
 import { takeApprovals } from '../store/reviews.js';
 import { apply, type ApplyOptions } from './apply.js';
 import { childrenOf, childrenOfGone } from './children.js';
@@ -215,7 +215,7 @@ async function parkRefused(
       ],
       deps.clock.now(),
     );
-    if (record.deleted && state === '23503') await askAgain(deps, tx, mapping, record);
+    if (record.deleted && stillReferredTo(state)) await askAgain(deps, tx, mapping, record);
     await hooks.commit?.(tx);
   });
   return { ...emptyTally(), parked: 1 };
@@ -248,6 +248,7 @@ function refusal(state: string): string {
     '22021': 'a text contains a character that Postgres cannot store',
     '22001': 'a text is longer than its column',
     '23502': 'a required column would be empty',
+    '23001': 'another row still refers to it',
     '23503': 'another row still refers to it, or it refers to a missing one',
     '23505': 'a unique value exists already, or the hub record has a live link already',
     '23514': 'a check constraint does not hold',

@@ -235,6 +235,11 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === 'string' && /^(?=.*[0-9])[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
+/** A row cannot go because another one refers to it: 23503, and since Postgres 18 23001 where the reference says RESTRICT. */
+export function stillReferredTo(state: string): boolean {
+  return state === '23503' || state === '23001';
+}
+
 /** True when the connection, not the statement, failed: the same call may succeed on a fresh connection. */
 export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof Unreachable) return true;

@@ -44,6 +44,24 @@ const started = async (policy: string): Promise<{ on: Wheel; a: string; b: strin
 };
 
 describe('delete policies', () => {
+  test.each(['', 'on delete restrict'])(
+    'a row to which a table of an application still refers %s goes once nothing refers to it any more',
+    async (rule) => {
+      const { on, a } = await started('propagate');
+      await on.sql(`create table public.note (person uuid references hub.person (id) ${rule})`);
+      await on.sql('insert into public.note select id from hub.person');
+      on.remote('left').remove('Contact', a);
+      const [parked] = await on.until(async () => {
+        const rows = await on.sql(`select message from truespoke.parked where state = 'open'`);
+        return rows.length > 0 && rows;
+      });
+      expect(parked?.['message']).toContain('another row still refers to it');
+      await on.sql('delete from public.note');
+      await on.until(async () => (await on.sql('select 1 from hub.person')).length === 0);
+      await on.until(() => on.remote('right').list('Client').length === 0);
+    },
+  );
+
   test('F101 F103 propagate: a deletion travels both ways, and an undelete revives the same link', async () => {
     const { on, a, b } = await started('propagate');
     on.remote('left').remove('Contact', a);

@@ -265,4 +265,4 @@ export class People {
 }
 
 /** Every fourth person is never referred to by anything, so that a deletion of it can be carried through. */
-export const removable = (key: string): boolean => /^person-k\d*[048]$/.test(key);
+export const removable = (key: string): boolean => /^person-k\d*[048]$/i.test(key);
