@@ -2,6 +2,7 @@
 // `npm run simulate:engine -- --bugs [--only name,…] [--seeds 200] [--operations 150] [--open] [--keep]`: each planted bug must be
 // caught; --keep records it in planted/README.md, --open hunts those that are not there. One of them under the ordinary run: --bug NAME
 // --from SEED --seeds 1.
+// --traces FOLDER keeps every trace, not only those of seeds that fail.
 // Replay of one seed, or of the case that a failing one was shrunk to: --replay SEED|FILE. The report names where its whole trace is.
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     bug: { type: 'string', default: '' },
     open: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
+    traces: { type: 'string', default: '' },
   },
 });
 const child = spawn(
@@ -41,6 +43,7 @@ const child = spawn(
       SIM_TWICE: values.twice ? '1' : '',
       SIM_REPLAY: values.replay,
       SIM_SHRINK: values.shrink,
+      SIM_TRACES: values.traces,
     },
   },
 );

@@ -24,13 +24,16 @@ export class Settling {
   async converge(when: string): Promise<void> {
     const { run } = this;
     const endMs = run.scheduler.nowMs + deadlineMs;
+    run.scheduler.note(`phase: settles ${when}`);
     // What was sent before may still arrive.
     await run.scheduler.leap(lateMsMax);
     for (const name of spokeNames) run.remotes[name].settle();
     for (let round = 1; ; round += 1) {
       await this.settleDown(endMs);
       const [before, last] = [await this.state(), await lastRun(run.monitor)];
+      run.scheduler.note(`phase: sweeps, round ${round} ${when}`);
       await this.sweepAll();
+      run.scheduler.note(`phase: quiet after sweeps, round ${round} ${when}`);
       if (round === 1 && when === 'after healing')
         for (const found of await driftSince(run.monitor, last)) run.fail(found);
       await this.quiesce(waitMs, waitMs);
@@ -72,6 +75,7 @@ export class Settling {
     const { run } = this;
     const [effects, rows] = [this.effects(), await this.journalRows()];
     const before = run.polls;
+    run.scheduler.note('phase: idle');
     while (run.polls < before + polls && !run.broken) await this.quiesce(run.plan.pollMs, run.plan.pollMs);
     if (effects !== this.effects())
       run.fail(`writes at the spokes while nobody did anything: ${effects} became ${this.effects()}`);

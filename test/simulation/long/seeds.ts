@@ -8,8 +8,9 @@ import type { FaultPlan } from '../faults.js';
 import { report, reportShrunk } from '../report.js';
 import { shrink } from '../shrink.js';
 import { clusterSettings } from '../database.js';
+import { startMeter } from '../meter.js';
 import { simulate, type SimulationResult } from '../simulate.js';
-import { startTestCluster } from '../../support/global-setup.js';
+import { startTestCluster, type TestCluster } from '../../support/global-setup.js';
 
 export interface LongRun {
   readonly seeds: number;
@@ -34,7 +35,7 @@ export async function runSeeds(share: number): Promise<LongRun> {
   const cluster = await startTestCluster(clusterSettings);
   try {
     for (const ask of asked) {
-      const problem = await runOne(ask, cluster.url);
+      const problem = await runOne(ask, cluster);
       if (problem !== null) failed.push(problem);
     }
   } finally {
@@ -57,13 +58,14 @@ async function asks(share: number): Promise<readonly Ask[]> {
   return mine;
 }
 
-async function runOne(ask: Ask, cluster: string): Promise<string | null> {
+async function runOne(ask: Ask, cluster: TestCluster): Promise<string | null> {
   const { seed, operations } = ask;
-  const started = performance.now();
-  const result = await run(ask, cluster);
+  const spent = await startMeter(cluster.pid);
+  const result = await run(ask, cluster.url);
+  const cost = await spent();
   const problems = [...result.violations];
   if (process.env['SIM_TWICE'] === '1') {
-    const again = await run(ask, cluster);
+    const again = await run(ask, cluster.url);
     if (again.hash !== result.hash) {
       problems.push(firstDifference(result.trace, again.trace));
       await writeFile(path.join(folder, `seed-${seed}-again.txt`), again.trace.join('\n'));
@@ -72,16 +74,17 @@ async function runOne(ask: Ask, cluster: string): Promise<string | null> {
   if (problems.length === 0 && operations >= operationsMin && result.faults < faultsMin)
     problems.push(`only ${result.faults} faults`);
   const { events, lives, edits, faults, hash } = result;
-  const ms = Math.round(performance.now() - started);
   process.stdout.write(
-    `seed ${seed}: ${ms} ms, ${events} events, ${edits} edits, ${lives} lives, ${faults} faults, ${hash}${problems.length > 0 ? ' FAILED' : ''}\n`,
+    `seed ${seed}: ${cost}, ${events} events, ${edits} edits, ${lives} lives, ${faults} faults, ${hash}${problems.length > 0 ? ' FAILED' : ''}\n`,
   );
+  const traces = process.env['SIM_TRACES'] ?? '';
+  if (traces !== '') await writeFile(path.join(traces, `seed-${seed}.txt`), result.trace.join('\n'));
   if (problems.length === 0) return null;
   const file = path.join(folder, `seed-${seed}.txt`);
   const text = report({ ...result, violations: problems }, operations);
   process.stdout.write(`${text.slice(0, 3_000)}\n`);
   await writeFile(file, `${text}\n\n${result.trace.join('\n')}\n`);
-  if (result.violations.length > 0) await small(result, operations, cluster);
+  if (result.violations.length > 0) await small(result, operations, cluster.url);
   return `seed ${seed}: ${problems.slice(0, 3).join(' | ')} (trace: ${file})`;
 }
 
