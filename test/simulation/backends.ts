@@ -1,31 +1,41 @@
-// Owns the real connections to Postgres of one simulated run. They outlive the lives of the engine: a process that dies leaves its
-// connections as the server would find them (rolled back, locks given back), which costs a statement instead of a new backend each.
+// Owns the real connections to Postgres of the simulated runs. They outlive the lives of the engine, and the runs: a process that dies
+// leaves its connections as the server would find them (rolled back, locks given back), which costs a statement instead of a new backend.
+// A connection serves what begins with the statement that it began with before: it knows those statements, and most of what a statement
+// costs is getting to know it. Which one serves is decided by the run alone, never by what ran before it or by real time.
 import { once } from 'node:events';
 import type pg from 'pg';
 import { openPool, type Pool } from '../../src/store/pool.js';
 import type { Owner } from './scheduler.js';
 
 type Listener = (error?: Error) => void;
-type RawQuery = (statement: unknown, values?: readonly unknown[]) => Promise<pg.QueryResult>;
+export type RawQuery = (statement: unknown, values?: readonly unknown[]) => Promise<pg.QueryResult>;
 
-/** A connection that somebody holds. */
+interface Backend {
+  readonly client: pg.PoolClient;
+  readonly kind: string;
+}
+
+/** A connection that somebody holds: a real one from its first statement on. */
 export class Lent {
-  readonly raw: RawQuery;
   /** Its statement is under way. */
   running = 0;
   /** Its statement closed a circle of waits. */
   refused = false;
+  /** Why nothing can be asked through it any more. */
+  ended: Error | null = null;
+  backend: Backend | null = null;
   private readonly listeners: { readonly event: string; readonly listener: Listener }[] = [];
 
-  constructor(
-    readonly client: pg.PoolClient,
-    readonly owner: Owner,
-  ) {
-    this.raw = client.query.bind(client) as unknown as RawQuery;
+  constructor(readonly owner: Owner) {}
+
+  get raw(): RawQuery {
+    const client = this.backend?.client;
+    if (client === undefined) throw new Error('asked before its first statement');
+    return client.query.bind(client) as unknown as RawQuery;
   }
 
-  get pid(): number {
-    return (this.client as unknown as { processID: number }).processID;
+  get pid(): number | null {
+    return (this.backend?.client as { processID?: number } | undefined)?.processID ?? null;
   }
 
   on(event: string, listener: Listener): void {
@@ -39,6 +49,7 @@ export class Lent {
 
   /** Told in the order of the simulation, not in that of the sockets. */
   tellEnd(error: Error): void {
+    this.ended = error;
     const all = [...this.listeners];
     for (const { event, listener } of all) if (event === 'error' || event === 'end') listener(error);
   }
@@ -46,22 +57,17 @@ export class Lent {
 
 export class Backends {
   private readonly physical: Pool;
-  private readonly apart: Pool;
   private readonly lent = new Set<Lent>();
+  private readonly idle = new Map<string, Backend[]>();
 
   constructor(
     url: string,
     private readonly monitor: Pool,
   ) {
-    this.physical = this.open(url, 80);
-    this.apart = this.open(url, 4);
-  }
-
-  private open(url: string, max: number): Pool {
-    return openPool({
+    this.physical = openPool({
       url,
       applicationName: 'simulated',
-      max,
+      max: 150,
       // Waits are counted in virtual time.
       statementTimeoutMs: 0,
       lockTimeoutMs: 0,
@@ -69,10 +75,15 @@ export class Backends {
     });
   }
 
-  async take(owner: Owner, apart = false): Promise<Lent> {
-    const lent = new Lent(await (apart ? this.apart : this.physical).connect(), owner);
+  take(owner: Owner): Lent {
+    const lent = new Lent(owner);
     this.lent.add(lent);
     return lent;
+  }
+
+  /** Gives it a real connection for what begins with this statement. */
+  async attach(lent: Lent, kind: string): Promise<void> {
+    lent.backend = this.idle.get(kind)?.pop() ?? { client: await this.physical.connect(), kind };
   }
 
   /** Ends a statement that waits in a circle. */
@@ -85,57 +96,65 @@ export class Backends {
 
   giveBack(lent: Lent, broken?: Error | boolean): void {
     if (!this.lent.delete(lent)) return;
-    lent.client.release(broken);
+    this.detach(lent, broken !== undefined && broken !== false);
   }
 
   /** The process that held these is dead: the server rolls back and frees what it locked. */
   async bury(owner: Owner): Promise<void> {
-    for (const lent of [...this.lent].filter((one) => one.owner === owner)) {
-      this.lent.delete(lent);
-      if (lent.running > 0) {
-        await this.terminate([lent]);
-        continue;
-      }
-      const clean = await lent.raw('rollback; select pg_advisory_unlock_all()').then(
-        () => true,
-        () => false,
-      );
-      lent.client.release(!clean);
-    }
+    await this.part([...this.lent].filter((one) => one.owner === owner));
   }
 
-  /** The server restarts under everybody: every backend of the run is ended at once. */
+  /** The server restarts under everybody. What lies idle may stay: nobody holds it, so nobody could tell. */
   async restart(): Promise<void> {
     const all = [...this.lent];
-    this.lent.clear();
-    // What lies idle goes as well: nobody holds it, so nobody has to hear of it.
-    const idle: pg.PoolClient[] = [];
-    while (this.physical.idleCount > 0) idle.push(await this.physical.connect());
-    while (this.apart.idleCount > 0) idle.push(await this.apart.connect());
-    for (const client of idle) client.release(true);
-    await this.terminate(all);
+    await this.part(all);
     for (const lent of all) lent.tellEnd(new Error('terminating connection due to administrator command'));
   }
 
   /** Nobody holds anything any more. */
   async clear(): Promise<void> {
-    for (const owner of new Set([...this.lent].map((one) => one.owner))) await this.bury(owner);
+    await this.part([...this.lent]);
   }
 
   async end(): Promise<void> {
-    await this.terminate([...this.lent]).catch(() => undefined);
-    this.lent.clear();
+    await this.clear().catch(() => undefined);
+    for (const { client } of [...this.idle.values()].flat()) client.release(true);
     await this.physical.end();
-    await this.apart.end();
   }
 
+  /** Those that wait for a lock go first: given one by the others they would go on, as far as they come. */
+  private async part(all: readonly Lent[]): Promise<void> {
+    for (const lent of all) this.lent.delete(lent);
+    await this.terminate(all.filter((lent) => lent.running > 0));
+    for (const lent of all) {
+      if (lent.backend === null) continue;
+      const clean = await lent.raw('rollback; select pg_advisory_unlock_all()').then(
+        () => true,
+        () => false,
+      );
+      this.detach(lent, !clean);
+    }
+  }
+
+  private detach(lent: Lent, broken: boolean): void {
+    const { backend } = lent;
+    if (backend === null) return;
+    lent.backend = null;
+    if (broken) return backend.client.release(true);
+    const stack = this.idle.get(backend.kind);
+    if (stack === undefined) this.idle.set(backend.kind, [backend]);
+    else stack.push(backend);
+  }
+
+  /** All are told before one is waited for. */
   private async terminate(all: readonly Lent[]): Promise<void> {
-    if (all.length === 0) return;
-    const ended = all.map((lent) => once(lent.client, 'end').catch(() => undefined));
-    await this.monitor.query(`select pg_terminate_backend(pid, 5000) from unnest($1::int[]) as pid`, [
-      `{${all.map((lent) => lent.pid).join(',')}}`,
+    const clients = all.flatMap(({ backend }) => (backend === null ? [] : [backend.client]));
+    if (clients.length === 0) return;
+    const ended = clients.map((client) => once(client, 'end').catch(() => undefined));
+    await this.monitor.query(`select pg_terminate_backend(pid) from unnest($1::int[]) as pid`, [
+      `{${all.map((lent) => lent.pid ?? 0).join(',')}}`,
     ]);
     await Promise.all(ended);
-    for (const lent of all) lent.client.release(true);
+    for (const lent of all) this.detach(lent, true);
   }
 }

@@ -3,16 +3,15 @@
 // nothing, and would be an event for nothing.
 import { Writable } from 'node:stream';
 import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
 import { Pool, type PoolOptions } from '../../src/store/pool.js';
-import type { Backends, Lent } from './backends.js';
+import type { Backends, Lent, RawQuery } from './backends.js';
 import type { Owner, Scheduler } from './scheduler.js';
 
 export interface GateOptions {
   readonly scheduler: Scheduler;
   readonly backends: Backends;
   readonly owner: Owner;
-  /** Decoding empties every cache of its backend. */
-  readonly apart?: boolean;
   /** Virtual wall clock of the hub, ms. */
   readonly hubNowMs: () => number;
   readonly onResult?: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
@@ -46,15 +45,14 @@ export class GatedPool extends Pool {
   ): void;
   override connect(callback?: unknown): Promise<pg.PoolClient> | undefined {
     if (callback !== undefined) throw new Error('a simulated pool is used with promises');
-    const { scheduler, owner, backends } = this.gate;
-    const take = (): Promise<Lent> => scheduler.defer(owner, () => backends.take(owner, this.gate.apart === true));
-    const client = (lent: Lent): pg.PoolClient =>
-      new GatedClient(lent, this.gate, () => this.given()) as unknown as pg.PoolClient;
+    const { owner, backends } = this.gate;
+    const client = (): pg.PoolClient =>
+      new GatedClient(backends.take(owner), this.gate, () => this.given()) as unknown as pg.PoolClient;
     if (this.free > 0) {
       this.free -= 1;
-      return take().then(client);
+      return Promise.resolve(client());
     }
-    return new Promise<void>((resolve) => this.queue.push(resolve)).then(take).then(client);
+    return new Promise<void>((resolve) => this.queue.push(resolve)).then(client);
   }
 
   /** Who waited longest is next. */
@@ -78,13 +76,12 @@ export class GatedPool extends Pool {
   }
 }
 
-const isStream = (statement: unknown): statement is Writable => statement instanceof Writable;
+const isStream = (statement: unknown): statement is CopyStream => statement instanceof Writable;
 
 const names = new Map<string, string>();
 
 /** A seed asks the same few hundred statements ten thousand times: parsing and planning them is most of what they cost. */
 function prepared(statement: unknown, values: readonly unknown[] | undefined): unknown {
-  if (isStream(statement)) return statement;
   const {
     name,
     text,
@@ -94,6 +91,24 @@ function prepared(statement: unknown, values: readonly unknown[] | undefined): u
   const known = names.get(text) ?? `sim${names.size}`;
   names.set(text, known);
   return { name: known, text, values: given };
+}
+
+/** What the engine writes into waits in its stream until somebody sends it. */
+interface CopyStream extends Writable {
+  readonly text: string;
+  readonly chunks: readonly { readonly chunk: Buffer | string }[];
+}
+
+/** Sends what somebody wrote; he hears of its end when the scheduler says so, and not from the socket. */
+async function copy(raw: RawQuery, { text, chunks }: CopyStream): Promise<void> {
+  const stream = copyFrom(text);
+  await new Promise<void>((resolve, reject) => {
+    stream.on('finish', resolve);
+    stream.on('error', reject);
+    void raw(stream);
+    for (const { chunk } of chunks) stream.write(chunk);
+    stream.end();
+  });
 }
 
 /** What the engine gets for a connection. */
@@ -134,7 +149,14 @@ class GatedClient {
       }
     };
     // A statement outside of a transaction gives its locks back as well, but nobody can have waited for them: it was one event.
-    return scheduler.io(owner, label, body, { pid: () => this.lent.pid, frees: ends });
+    const answer = scheduler.io(owner, label, body, { pid: () => this.lent.pid, frees: ends });
+    if (!isStream(statement)) return answer;
+    // COPY: its stream tells of its end, as the driver's does.
+    answer.then(
+      () => statement.emit('finish'),
+      (error: unknown) => statement.emit('error', error),
+    );
+    return Promise.resolve({ rows: [] });
   };
 
   on(event: string, listener: () => void): this {
@@ -155,29 +177,22 @@ class GatedClient {
   }
 
   private async send(statement: unknown, text: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {
-    const { raw } = this.lent;
+    const { lent, gate } = this;
+    if (lent.ended !== null) throw new Error('Connection terminated unexpectedly');
+    if (lent.backend === null) await gate.backends.attach(lent, text);
+    const { raw } = lent;
     if (this.begin !== null) {
       const { begin } = this;
       this.begin = null;
-      try {
-        await raw(begin);
-      } catch (error) {
-        // A COPY hears of a lost connection through its stream, as it would from the driver.
-        if (!isStream(statement)) throw error;
-        statement.emit('error', error as Error);
-        return { rows: [] };
-      }
+      await raw(begin);
     }
     if (this.touchesHub && /^commit/i.test(text)) {
       const mark = `select pg_logical_emit_message(true, '${timePrefix}', '${this.gate.hubNowMs()}')`;
       const results = (await raw(`${mark}; commit`)) as unknown as { rows: unknown[] }[];
       return results.at(-1) as { rows: unknown[] };
     }
-    const result = raw(prepared(statement, values));
-    if (typeof (result as { then?: unknown }).then === 'function') return result;
-    // COPY: the stream itself; its end is the end of the statement.
-    const stream = result as unknown as NodeJS.EventEmitter;
-    await new Promise<void>((resolve) => stream.once('finish', resolve).once('error', resolve));
+    if (!isStream(statement)) return raw(prepared(statement, values));
+    await copy(raw, statement);
     return { rows: [] };
   }
 }

@@ -4,7 +4,7 @@ import { silentLog } from '../../src/base/log.js';
 import { seeded, seededIds, type Random } from '../../src/base/random.js';
 import type { Clock } from '../../src/base/clock.js';
 import type { Http } from '../../src/base/http.js';
-import type { Limiter, Spoke } from '../../src/connectors/connector.js';
+import type { Capabilities, Limiter, Spoke } from '../../src/connectors/connector.js';
 import { plainLimiter } from '../../src/connectors/limiter-plain.js';
 import type { BoundLimiter } from '../../src/connectors/limiter-gate.js';
 import { openMemory } from '../../src/connectors/memory/index.js';
@@ -75,6 +75,7 @@ const noHttp: Http = { request: () => Promise.reject(new Error('no HTTP in the s
 export class Life {
   readonly owner: Owner;
   readonly pool: GatedPool;
+  /** Beside the others, as a stream of replication is. */
   readonly apart: GatedPool;
   readonly clock: Clock;
   private readonly random: Random;
@@ -93,7 +94,7 @@ export class Life {
     );
     this.apart = new GatedPool(
       { url, applicationName: this.owner.name, max: 14, clock: this.clock, random: this.random },
-      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult, apart: true },
+      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
     );
   }
 
@@ -133,6 +134,12 @@ export class Life {
     await sweep(this.context, live.name, live.spoke, this.stop.signal).catch((error: unknown) =>
       this.log('sweep', error),
     );
+  }
+
+  /** From now on a call of the spoke takes so many. */
+  widen(name: SpokeId, sizes: Partial<Capabilities>): void {
+    const live = this.live.get(spokeName(name));
+    if (live !== undefined) Object.assign(live.spoke.capabilities, sizes);
   }
 
   private supervision(): ServiceDeps {

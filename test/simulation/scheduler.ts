@@ -67,7 +67,6 @@ export class Scheduler {
   /** Events fired so far. */
   fired = 0;
   private waiting: Waiting[] = [];
-  private deferred: (() => Promise<void>)[] = [];
   private blocked: Running[] = [];
   private sleepers: Sleeper[] = [];
   private elapsedMs = 0;
@@ -101,19 +100,6 @@ export class Scheduler {
             (error: unknown) => ({ failed: true, deliver: () => reject(error as Error) }),
           ),
       });
-    });
-  }
-
-  /** Real work that is no event: done when everything else of this turn has been said, whether it takes long or not. */
-  defer<T>(owner: Owner, body: () => Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.deferred.push(() =>
-        owner.dead
-          ? Promise.resolve()
-          : body().then(resolve, (error: unknown) => {
-              reject(error as Error);
-            }),
-      );
     });
   }
 
@@ -173,7 +159,7 @@ export class Scheduler {
       this.note(`  waits for a lock`);
       this.blocked.push(running);
     } else if (!event.owner.dead && !drop) running.deliver?.();
-    await this.turn();
+    await immediate();
     if ((event.frees || running.failed) && this.blocked.length > 0) await this.unblock();
   }
 
@@ -191,7 +177,7 @@ export class Scheduler {
       this.sleepers = this.sleepers.filter((one) => one !== each);
       each.wake();
     }
-    await this.turn();
+    await immediate();
   }
 
   /** Jumps: everyone who slept until then or less wakes once. */
@@ -201,7 +187,7 @@ export class Scheduler {
     const due = this.sleepers.filter((each) => !each.owner.dead && !each.owner.frozen && each.dueMs <= this.elapsedMs);
     for (const each of due.sort((a, b) => a.dueMs - b.dueMs || a.order - b.order)) each.wake();
     this.sleepers = this.sleepers.filter((each) => !due.includes(each));
-    await this.turn();
+    await immediate();
   }
 
   /** The owner is no more. Returns the labels and starters of what it was about to do: a request may be on its way already. */
@@ -218,21 +204,17 @@ export class Scheduler {
     while (this.blocked.length > 0) {
       await this.settled(this.blocked);
       const free = this.blocked.filter((one) => one.deliver !== null);
-      if (free.length === 0) return;
+      // Half of what it wants a statement may have by now: then it waits for another one than before, perhaps for what a second one wants.
+      if (free.length === 0) {
+        if (await this.refuseOne()) continue;
+        return;
+      }
       this.blocked = this.blocked.filter((one) => one.deliver === null);
       for (const { event, deliver } of free) {
         this.note(`${event.owner.name}/${event.actor} goes on: ${event.label}`);
         if (!event.owner.dead) deliver?.();
-        await this.turn();
+        await immediate();
       }
-    }
-  }
-
-  private async turn(): Promise<void> {
-    await immediate();
-    for (let next = this.deferred.shift(); next !== undefined; next = this.deferred.shift()) {
-      await next();
-      await immediate();
     }
   }
 
@@ -278,8 +260,8 @@ export class Scheduler {
    * had closed a circle. Just so when both wait for the same one: set free at once, they would race for what both want next, unless the
    * lock is all that the statement wants.
    */
-  private async isRefused(running: Running): Promise<boolean> {
-    const others = this.blocked.filter((one) => one.deliver === null);
+  private async isRefused(running: Running, blocked: readonly Running[] = this.blocked): Promise<boolean> {
+    const others = blocked.filter((one) => one.deliver === null);
     if (others.length === 0) return false;
     const pid = pidOf(running);
     const waiting = new Set(others.map(pidOf));
@@ -293,6 +275,13 @@ export class Scheduler {
     // However long the server takes to hear of it.
     await running.done;
     return true;
+  }
+
+  /** The first of the waiting that stands in the way of one before it. */
+  private async refuseOne(): Promise<boolean> {
+    for (const [i, one] of this.blocked.entries())
+      if (one.deliver === null && (await this.isRefused(one, this.blocked.slice(0, i)))) return true;
+    return false;
   }
 
   /**
