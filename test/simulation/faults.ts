@@ -59,6 +59,9 @@ export interface FaultPlan {
   readonly spokes: Readonly<Record<SpokeId, Partial<FaultSettings>>>;
 }
 
+/** The most that a seed draws for `batches`. */
+export const batchesMax = 20;
+
 /** The latest that an effect follows its request. */
 export const lateMsMax = 20_000;
 
@@ -114,7 +117,7 @@ export function drawFaults(random: Random): FaultPlan {
     scripted: writeFaults.filter(() => chance(0.5)),
     forgetsAcks: chance(0.3),
     // Small pages have more edges, large ones let more than one thing happen to a record between two of them.
-    batches: chance(0.3) ? 1 : chance(0.5) ? 5 : 20,
+    batches: chance(0.3) ? 1 : chance(0.5) ? 5 : batchesMax,
     spokes,
   };
 }

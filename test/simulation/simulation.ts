@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { seeded, type Random } from '../../src/base/random.js';
 import type { Clock } from '../../src/base/clock.js';
+import type { Capabilities } from '../../src/connectors/connector.js';
 import type { MemoryConfigInput } from '../../src/connectors/memory/config.js';
 import { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import { defaultLimits, publicationName, type EngineLimits } from '../../src/engine/engine.js';
@@ -14,7 +15,7 @@ import type { Pool } from '../../src/store/pool.js';
 import { resumeSpoke } from '../../src/store/spokes.js';
 import { Application } from './applications.js';
 import type { SimulationDatabase } from './database.js';
-import { drawFaults, type FaultPlan } from './faults.js';
+import { batchesMax, drawFaults, type FaultPlan } from './faults.js';
 import { GatedPool } from './gated-pool.js';
 import { Life } from './life.js';
 import { Model, type Instant } from './model.js';
@@ -55,6 +56,23 @@ const eventsMaxPerOperation = 600;
 /** Transactions of applications at once. */
 const applicationsMax = 8;
 
+/** What a page and a call of a spoke take, `batches` times what its configuration says. */
+function sizesOf(
+  name: SpokeId,
+  batches: number,
+): { readonly pageRows: number; readonly capabilities: Pick<Capabilities, 'writeBatch' | 'fetchBatch' | 'findBatch'> } {
+  const { pageRows = 1, capabilities } = spokeConfigs[name];
+  const { writeBatch = 1, fetchBatch = 1, findBatch = 1 } = capabilities ?? {};
+  return {
+    pageRows: pageRows * batches,
+    capabilities: {
+      writeBatch: writeBatch * batches,
+      fetchBatch: fetchBatch * batches,
+      findBatch: findBatch * batches,
+    },
+  };
+}
+
 export class Simulation {
   readonly scheduler: Scheduler;
   readonly plan: FaultPlan;
@@ -70,6 +88,7 @@ export class Simulation {
   healed = false;
   /** Objects of which every change was read since somebody emptied this. */
   readonly readUp = new Set<string>();
+  private readonly inboundLimits;
   private readonly random: Random;
   private readonly world = new Owner('world');
   private readonly model = new Model();
@@ -98,6 +117,7 @@ export class Simulation {
     this.slot = `s_${db.name}`;
     this.random = seeded(seed);
     this.plan = { ...drawFaults(seeded(seed * 7 + 1)), ...options.plan };
+    this.inboundLimits = { ...defaultLimits.inbound, batchRecords: 10 * this.plan.batches, referenceWaitMs: 3_600_000 };
     this.left = options.operations;
     this.monitor = db.monitor;
     this.scheduler = new Scheduler({
@@ -221,18 +241,29 @@ export class Simulation {
   private configOf(name: SpokeId): MemoryConfigInput {
     const { batches, quotas } = this.plan;
     const config = spokeConfigs[name];
-    const { writeBatch = 1, fetchBatch = 1, findBatch = 1 } = config.capabilities ?? {};
+    const { pageRows, capabilities } = sizesOf(name, batches);
     return {
       ...config,
-      pageRows: (config.pageRows ?? 1) * batches,
-      capabilities: {
-        ...config.capabilities,
-        writeBatch: writeBatch * batches,
-        fetchBatch: fetchBatch * batches,
-        findBatch: findBatch * batches,
-      },
+      pageRows,
+      capabilities: { ...config.capabilities, ...capabilities },
       ...(quotas.includes(name) ? { budget: { limit: 30, restorePerSecond: 12 } } : {}),
     };
+  }
+
+  /**
+   * Small pages have had their chances while everybody worked; from here on each call takes as much as any seed's does. What is left to
+   * do is ten times what was done, nothing goes wrong with it any more, and it was half of what a seed cost. The same life goes on: what
+   * it had forgotten stays forgotten.
+   */
+  private widen(): void {
+    const batches = Math.max(this.plan.batches, batchesMax);
+    this.inboundLimits.batchRecords = 10 * batches;
+    for (const name of spokeNames) {
+      const { pageRows, capabilities } = sizesOf(name, batches);
+      Object.assign(this.remotes[name].config, { pageRows });
+      Object.assign(this.remotes[name].config.capabilities, capabilities);
+      this.life?.widen(name, capabilities);
+    }
   }
 
   private applicationPool(): GatedPool {
@@ -305,7 +336,7 @@ export class Simulation {
     const { spillRows, leaseMs } = this.plan;
     return {
       capture: { ...defaultLimits.capture, idleAdvanceMs: 10_000, spillRows },
-      inbound: { ...defaultLimits.inbound, batchRecords: 10 * this.plan.batches, referenceWaitMs: 3_600_000 },
+      inbound: this.inboundLimits,
       outbound: {
         ...defaultLimits.outbound,
         leaseMs,
@@ -417,6 +448,7 @@ export class Simulation {
       this.kill(stalled.life, 'after it woke');
     }
     await this.afterlife();
+    this.widen();
     await this.operator();
   }
 
