@@ -37,9 +37,9 @@ export class Application {
   }
 
   /** One transaction. Its edits exist once it has committed. */
-  async act(): Promise<void> {
+  async act(name: string): Promise<void> {
     const { pool, random, model, note } = this.ports;
-    const client = await pool.connect();
+    const client = await pool.as(name).connect();
     const query = client.query.bind(client) as unknown as Query;
     const staged: Staged[] = [];
     try {

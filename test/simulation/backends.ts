@@ -13,6 +13,8 @@ export type RawQuery = (statement: unknown, values?: readonly unknown[]) => Prom
 interface Backend {
   readonly client: pg.PoolClient;
   readonly kind: string;
+  /** It is in a transaction already, begun so, in which nothing was asked. */
+  chained: string | null;
 }
 
 /** A connection that somebody holds: a real one from its first statement on. */
@@ -24,6 +26,7 @@ export class Lent {
   /** Why nothing can be asked through it any more. */
   ended: Error | null = null;
   backend: Backend | null = null;
+  private begun: string | null = null;
   private readonly listeners: { readonly event: string; readonly listener: Listener }[] = [];
 
   constructor(readonly owner: Owner) {}
@@ -36,6 +39,32 @@ export class Lent {
 
   get pid(): number | null {
     return (this.backend?.client as { processID?: number } | undefined)?.processID ?? null;
+  }
+
+  /** As the last transaction ended, the next one has begun, if it begins alike. */
+  async begin(text: string): Promise<void> {
+    const { backend } = this;
+    if (backend === null) return;
+    if (backend.chained !== text) {
+      await this.leaveChain();
+      await this.raw(text);
+    }
+    this.begun = text;
+    backend.chained = null;
+  }
+
+  /** The last of these ends the transaction; answers as it does. */
+  async end(texts: readonly string[]): Promise<pg.QueryResult> {
+    const results = (await this.raw(`${texts.join('; ')} and chain`)) as pg.QueryResult | pg.QueryResult[];
+    if (this.backend !== null) this.backend.chained = this.begun;
+    return Array.isArray(results) ? (results.at(-1) as pg.QueryResult) : results;
+  }
+
+  /** Out of a transaction in which nothing was asked. */
+  async leaveChain(): Promise<void> {
+    if (this.backend === null || this.backend.chained === null) return;
+    this.backend.chained = null;
+    await this.raw('rollback');
   }
 
   on(event: string, listener: Listener): void {
@@ -83,7 +112,11 @@ export class Backends {
 
   /** Gives it a real connection for what begins with this statement. */
   async attach(lent: Lent, kind: string): Promise<void> {
-    lent.backend = this.idle.get(kind)?.pop() ?? { client: await this.physical.connect(), kind };
+    lent.backend = this.idle.get(kind)?.pop() ?? {
+      client: await this.physical.connect(),
+      kind,
+      chained: null,
+    };
   }
 
   /** Ends a statement that waits in a circle. */
@@ -128,6 +161,7 @@ export class Backends {
     await this.terminate(all.filter((lent) => lent.running > 0));
     for (const lent of all) {
       if (lent.backend === null) continue;
+      lent.backend.chained = null;
       const clean = await lent.raw('rollback; select pg_advisory_unlock_all()').then(
         () => true,
         () => false,

@@ -27,16 +27,28 @@ interface Given {
 
 export const timePrefix = 'simulated time';
 
+/** Connections that are free, and who waits for one. */
+interface Slots {
+  free: number;
+  readonly queue: (() => void)[];
+}
+
 export class GatedPool extends Pool {
-  private free: number;
-  private readonly queue: (() => void)[] = [];
+  private readonly slots: Slots;
+  private readonly actor: string;
 
   constructor(
     options: PoolOptions,
     private readonly gate: GateOptions,
   ) {
     super(options);
-    this.free = options.max;
+    this.slots = { free: options.max, queue: [] };
+    this.actor = gate.owner.name;
+  }
+
+  /** The same connections, in the name of one of the owner's services. */
+  as(actor: string): GatedPool {
+    return Object.create(this, { actor: { value: actor } }) as GatedPool;
   }
 
   override connect(): Promise<pg.PoolClient>;
@@ -45,20 +57,21 @@ export class GatedPool extends Pool {
   ): void;
   override connect(callback?: unknown): Promise<pg.PoolClient> | undefined {
     if (callback !== undefined) throw new Error('a simulated pool is used with promises');
-    const { owner, backends } = this.gate;
+    const { gate, slots, actor } = this;
+    const given = (): void => this.given();
     const client = (): pg.PoolClient =>
-      new GatedClient(backends.take(owner), this.gate, () => this.given()) as unknown as pg.PoolClient;
-    if (this.free > 0) {
-      this.free -= 1;
+      new GatedClient(gate.backends.take(gate.owner), gate, { actor, given }) as unknown as pg.PoolClient;
+    if (slots.free > 0) {
+      slots.free -= 1;
       return Promise.resolve(client());
     }
-    return new Promise<void>((resolve) => this.queue.push(resolve)).then(client);
+    return new Promise<void>((resolve) => slots.queue.push(resolve)).then(client);
   }
 
   /** Who waited longest is next. */
   private given(): void {
-    const next = this.queue.shift();
-    if (next === undefined) this.free += 1;
+    const next = this.slots.queue.shift();
+    if (next === undefined) this.slots.free += 1;
     else next();
   }
 
@@ -113,13 +126,15 @@ async function copy(raw: RawQuery, { text, chunks }: CopyStream): Promise<void> 
 
 /** What the engine gets for a connection. */
 class GatedClient {
+  /** Asked for, and not sent yet. */
   private begin: string | null = null;
+  private inTransaction = false;
   private touchesHub = false;
 
   constructor(
     private readonly lent: Lent,
     private readonly gate: GateOptions,
-    private readonly given: () => void,
+    private readonly holder: { readonly actor: string; readonly given: () => void },
   ) {}
 
   readonly query: Query = (statement, values) => {
@@ -149,7 +164,11 @@ class GatedClient {
       }
     };
     // A statement outside of a transaction gives its locks back as well, but nobody can have waited for them: it was one event.
-    const answer = scheduler.io(owner, label, body, { pid: () => this.lent.pid, frees: ends });
+    const answer = scheduler.io(owner, label, body, {
+      actor: this.holder.actor,
+      pid: () => this.lent.pid,
+      frees: ends,
+    });
     if (!isStream(statement)) return answer;
     // COPY: its stream tells of its end, as the driver's does.
     answer.then(
@@ -173,26 +192,34 @@ class GatedClient {
     // What a dead process held is given back by the server.
     if (this.gate.owner.dead) return;
     this.gate.backends.giveBack(this.lent, broken);
-    this.given();
+    this.holder.given();
   }
 
   private async send(statement: unknown, text: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {
     const { lent, gate } = this;
     if (lent.ended !== null) throw new Error('Connection terminated unexpectedly');
-    if (lent.backend === null) await gate.backends.attach(lent, text);
+    if (lent.backend === null) await gate.backends.attach(lent, `${this.begin ?? ''} ${text}`);
     const { raw } = lent;
+    if (/^(commit|rollback)/i.test(text)) return this.end(lent, text);
     if (this.begin !== null) {
       const { begin } = this;
       this.begin = null;
-      await raw(begin);
-    }
-    if (this.touchesHub && /^commit/i.test(text)) {
-      const mark = `select pg_logical_emit_message(true, '${timePrefix}', '${this.gate.hubNowMs()}')`;
-      const results = (await raw(`${mark}; commit`)) as unknown as { rows: unknown[] }[];
-      return results.at(-1) as { rows: unknown[] };
-    }
+      this.inTransaction = true;
+      await lent.begin(begin);
+    } else if (!this.inTransaction) await lent.leaveChain();
     if (!isStream(statement)) return raw(prepared(statement, values));
     await copy(raw, statement);
     return { rows: [] };
+  }
+
+  /** The next transaction of this connection begins with the end of this one: most begin as the one before, which saves a question each. */
+  private async end(lent: Lent, text: string): Promise<{ rows: unknown[] }> {
+    const { inTransaction, touchesHub } = this;
+    this.begin = null;
+    this.inTransaction = false;
+    // Nothing was asked in it, or its end has failed already.
+    if (!inTransaction) return { command: text.toUpperCase(), rows: [] } as { rows: unknown[] };
+    const mark = `select pg_logical_emit_message(true, '${timePrefix}', '${this.gate.hubNowMs()}')`;
+    return lent.end(touchesHub && /^commit/i.test(text) ? [mark, text] : [text]);
   }
 }

@@ -105,18 +105,16 @@ export class Life {
   }
 
   private async session(stop: AbortSignal): Promise<void> {
-    const { scheduler } = this.options;
     const session = await openWorker(this.pool);
     const signal = AbortSignal.any([stop, session.lost]);
     await recoverLeases(this.pool, this.clock.now());
-    const context = this.contextOf(session);
-    this.context = context;
+    this.context = this.contextOf(session, 'sweep');
     const service = (name: string, body: (signal: AbortSignal) => Promise<void>): Promise<void> =>
-      scheduler.as(name, () => supervise(this.supervision(), { name, run: body }, signal));
+      supervise(this.supervision(), { name, run: body }, signal);
     await Promise.all([
-      service('capture', (stop) => this.capture(context, stop)),
-      service('house', (stop) => this.keepHouse(stop)),
-      ...spokeNames.map((name) => service(name, (stop) => this.turnSpoke(context, name, stop))),
+      service('capture', (stop) => this.capture(this.contextOf(session, 'capture'), stop)),
+      service('house', (stop) => this.keepHouse(this.pool.as('house'), stop)),
+      ...spokeNames.map((name) => service(name, (stop) => this.turnSpoke(this.contextOf(session, name), name, stop))),
     ]);
     await session.close();
     if (!stop.aborted) throw session.lost.reason;
@@ -155,9 +153,11 @@ export class Life {
     this.options.onLog(`${this.owner.name} ${what} ${JSON.stringify(describe(error))}`);
   }
 
-  private contextOf(session: WorkerSession): EngineContext {
+  /** What one of the services has: its statements go by its name. */
+  private contextOf(session: WorkerSession, actor: string): EngineContext {
     const { mapping, tables, limits } = this.options;
-    const { pool, clock, random } = this;
+    const { clock, random } = this;
+    const pool = this.pool.as(actor);
     const ids = seededIds(clock, random);
     const common = { clock, random, ids, log: silentLog, mapping, tables };
     const inbound = createInbound({ ...common, pool, limits: limits.inbound ?? defaultLimits.inbound });
@@ -181,10 +181,10 @@ export class Life {
 
   private async capture(context: EngineContext, signal: AbortSignal): Promise<void> {
     const { limits, violated, forgets, mapping, slot } = this.options;
-    const position = await loadPosition(this.pool, slot);
+    const position = await loadPosition(context.pool, slot);
     if (position === null) throw new Error('no position');
     const source = new PeekedSource({
-      pool: this.apart,
+      pool: this.apart.as('capture'),
       clock: this.clock,
       random: this.random,
       slot,
@@ -201,7 +201,7 @@ export class Life {
     );
     await capture(
       {
-        pool: this.pool,
+        pool: context.pool,
         source,
         position,
         tables,
@@ -217,11 +217,11 @@ export class Life {
     );
   }
 
-  private async keepHouse(signal: AbortSignal): Promise<void> {
+  private async keepHouse(pool: GatedPool, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.clock.sleep(2_000, signal);
-      await recoverLeases(this.pool, this.clock.now());
-      await expireWaiting(this.pool, this.clock.now());
+      await recoverLeases(pool, this.clock.now());
+      await expireWaiting(pool, this.clock.now());
     }
   }
 
@@ -254,7 +254,7 @@ export class Life {
       log: silentLog,
       ready: new Set(),
       ...bells(),
-      ...pauseSwitch({ pool: this.pool, clock: this.clock, log: silentLog }, name),
+      ...pauseSwitch({ pool: context.pool, clock: this.clock, log: silentLog }, name),
     };
     this.live.set(name, live);
     const setup = {
@@ -283,17 +283,21 @@ export class Life {
       log: silentLog,
       signal,
       concurrency: 3,
-      ...(this.options.quotas.includes(id) ? { ledger: postgresLedger(this.pool, clock) } : {}),
+      ...(this.options.quotas.includes(id) ? { ledger: postgresLedger(this.pool.as(id), clock) } : {}),
     });
     const run: Limiter['run'] = (request, call) =>
       inner.run(request, async () => {
-        const answer = await scheduler.io(owner, `call ${id}`, () =>
-          call().then(
-            (value) => ({ value }),
-            (error: unknown) => ({ error }),
-          ),
+        const answer = await scheduler.io(
+          owner,
+          `call ${id}`,
+          () =>
+            call().then(
+              (value) => ({ value }),
+              (error: unknown) => ({ error }),
+            ),
+          { actor: id },
         );
-        await scheduler.io(owner, `answer ${id}`, () => Promise.resolve());
+        await scheduler.io(owner, `answer ${id}`, () => Promise.resolve(), { actor: id });
         if ('error' in answer) throw answer.error;
         return answer.value;
       });

@@ -100,7 +100,7 @@ export class Settling {
     const { run } = this;
     for (const name of spokeNames) {
       const { life } = run;
-      if (life !== null) await this.finish(run.scheduler.as('sweep', () => life.sweep(name)));
+      if (life !== null) await this.finish(life.sweep(name));
     }
   }
 

@@ -223,7 +223,7 @@ export class Simulation {
     const { life, scheduler } = this;
     if (life === null) return;
     scheduler.note(`sweep of ${spoke}`);
-    void scheduler.as('sweep', () => life.sweep(spoke));
+    void life.sweep(spoke);
   }
 
   private async atRest(): Promise<readonly string[]> {
@@ -325,11 +325,9 @@ export class Simulation {
       onLog: (line) => this.scheduler.note(`log ${line}`),
     });
     this.life = life;
-    this.scheduler
-      .as('start', () => life.run())
-      .catch((error: unknown) => {
-        if (!life.owner.dead) this.violations.push(`the engine gave up: ${String(error)}`);
-      });
+    life.run().catch((error: unknown) => {
+      if (!life.owner.dead) this.violations.push(`the engine gave up: ${String(error)}`);
+    });
   }
 
   private limits(): Partial<EngineLimits> {
@@ -404,11 +402,9 @@ export class Simulation {
       this.acting += 1;
       this.applicationsSoFar += 1;
       const name = `app${this.applicationsSoFar}`;
-      void this.scheduler
-        .as(name, () => this.application.act())
-        .finally(() => {
-          this.acting -= 1;
-        });
+      void this.application.act(name).finally(() => {
+        this.acting -= 1;
+      });
       return;
     }
     this.people.act();
