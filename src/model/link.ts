@@ -21,7 +21,10 @@ export interface Link {
   readonly base: Base;
   /** What the spoke showed where its edit lost against the hub; forgotten when the field's base moves. */
   readonly overruled: Readonly<Record<FieldName, RemoteValue>>;
-  /** Asked for and not shown when the spoke was last looked at: not written to until they are seen (F78). Left out = none. */
+  /**
+   * Asked for and not shown when the spoke was last looked at (F78), or shown with an edit of someone else that inbound has not merged yet:
+   * not written to until inbound sees them. Left out = none.
+   */
   readonly unseen?: readonly FieldName[] | undefined;
   /** The newest version of the remote record that this link has taken account of. */
   readonly version: Version;

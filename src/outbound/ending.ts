@@ -2,12 +2,17 @@
 import { must } from '../base/assert.js';
 import { backoffMs } from '../base/backoff.js';
 import { unseenOf } from '../mapping/selection.js';
+import type { FieldName } from '../model/ids.js';
+import type { Intent } from '../model/intent.js';
+import type { Link } from '../model/link.js';
 import type { RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
 import type { LinkWrite } from '../store/links.js';
 import type { Batch, Sendable } from './batch.js';
 import { childLinks } from './children.js';
 import type { ClaimContext, Planned } from './claimed.js';
+import type { Outgoing } from './deliver.js';
+import { othersEdits } from './others.js';
 import type { Outcome } from './outcome.js';
 import { confirmedBase, confirmedVersion, type Settlement } from './settle.js';
 
@@ -83,15 +88,25 @@ export function afterLooking(batch: Batch, delivery: Claimed, reason: string): S
   return later(batch, delivery, delivery.attempt <= 2 ? 0 : backoff(batch, delivery), reason, true);
 }
 
-/** What we wrote and were not shown joins what was not shown before: only inbound, which merges, takes a field off that list. */
+/** What we wrote and were not shown, and what others wrote: only inbound, which merges, takes a field off that list. */
 function unseenAfter(
   { mapping }: Batch,
-  { links }: Pick<ClaimContext, 'links'>,
-  { hubId, intent }: Sendable['outgoing'],
+  link: Link | undefined,
+  intent: Intent,
   record: RemoteRecord | null,
+  others: readonly FieldName[],
 ): LinkWrite['unseen'] {
-  const fresh = record === null ? [] : unseenOf(mapping, record).filter((field) => intent.hub[field] !== undefined);
-  return fresh.length === 0 ? undefined : [...new Set([...(links.get(hubId)?.unseen ?? []), ...fresh])];
+  const hidden = record === null ? [] : unseenOf(mapping, record).filter((field) => intent.hub[field] !== undefined);
+  const fresh = [...hidden, ...others];
+  return fresh.length === 0 ? undefined : [...new Set([...(link?.unseen ?? []), ...fresh])];
+}
+
+/**
+ * Can nobody else have been at the record between what the link knows and this answer? By our condition, or because the write has made it.
+ * A read-back comes too late for either.
+ */
+function isOursAlone({ intent, expect }: Outgoing, delivery: Claimed): boolean {
+  return delivery.intent === null && (intent.op === 'create' || expect !== null);
 }
 
 export function applied(
@@ -103,27 +118,26 @@ export function applied(
   const { intent } = outgoing;
   if (intent.op === 'delete')
     return { delivery, kind: 'removed', externalId: outcome.externalId, version: outcome.version };
+  const { record } = outcome;
   const agreed = difference?.kind === 'update' ? difference.agreed : {};
-  const base = { ...agreed, ...confirmedBase(batch.mapping, intent.hub, intent.fields, outcome.record) };
+  const base = { ...agreed, ...confirmedBase(batch.mapping, intent.hub, intent.fields, record) };
+  const before = context.links.get(delivery.hubId);
+  const alone = record === null || isOursAlone(outgoing, delivery);
+  const others = alone ? [] : othersEdits(batch.mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
+  // Embedded children are not compared here, and inbound looks at them when their parent's version moves.
+  const isWhole = alone || batch.mapping.embeds.length === 0 || delivery.intent === null;
   const link = {
     hubId: delivery.hubId,
     externalId: outcome.externalId,
     state: 'live' as const,
     base,
-    version: confirmedVersion(outcome.version, outcome.record),
-    unseen: unseenAfter(batch, context, outgoing, outcome.record),
+    version: confirmedVersion(outcome.version, isWhole ? record : null),
+    unseen: unseenAfter(batch, before, intent, record, others),
     settledAtMs: batch.deps.clock.now(),
   };
-  const fresh = context.links.get(delivery.hubId)?.state !== 'live';
+  const fresh = before?.state !== 'live';
   // After an undelete the fields are compared once more; a reference that closed a circle is written now.
-  const children = childLinks(
-    batch.deps.mapping,
-    batch.mapping,
-    delivery.hubId,
-    intent,
-    outcome.record,
-    link.settledAtMs,
-  );
+  const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, intent, record, link.settledAtMs);
   return {
     delivery,
     kind: 'applied',
@@ -131,6 +145,6 @@ export function applied(
     children,
     fresh,
     again: again || intent.op === 'undelete',
-    recheck: outcome.record === null,
+    recheck: record === null || others.length > 0 || !isWhole,
   };
 }

@@ -2,7 +2,7 @@
 // ours are touched: a worker that slept through its lease cannot overwrite what its successor did (F24).
 import type { EntityName, FieldName, HubId, Version } from '../model/ids.js';
 import { version } from '../model/ids.js';
-import { imageOf, type Base, type BasePair } from '../model/link.js';
+import { imageOf, type Base, type BasePair, type Link } from '../model/link.js';
 import type { HubFields, RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
 import { unseenOf } from '../mapping/selection.js';
@@ -23,6 +23,7 @@ import { transaction, type Tx } from '../store/pool.js';
 import type { Intent } from '../model/intent.js';
 import type { Batch } from './batch.js';
 import { samePaths } from './diff.js';
+import { othersEdits } from './others.js';
 import { stillShown } from './outcome.js';
 
 /** What becomes of one claimed delivery. */
@@ -270,23 +271,28 @@ export function partlyShown(
   delivery: Claimed,
   intent: Intent,
   record: RemoteRecord,
+  before: Link | undefined,
   children: readonly ChildLinks[],
   nowMs: number,
 ): Settlement | null {
   const shown = stillShown(mapping, intent, record);
   const created = intent.op === 'create';
   if (Object.keys(shown).length === 0 && !created) return null;
+  const base = {
+    // What we wrote was there once: against it the other one's edit shows as one.
+    ...(created ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}),
+    ...confirmedBase(mapping, shown, intent.fields, record),
+  };
+  const others = othersEdits(mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
+  // Embedded children are not compared here, and inbound looks at them when their parent's version moves.
+  const isWhole = mapping.embeds.length === 0;
   const link: LinkWrite = {
     hubId: delivery.hubId,
     externalId: record.externalId,
     state: 'live',
-    base: {
-      // What we wrote was there once: against it the other one's edit shows as one.
-      ...(created ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}),
-      ...confirmedBase(mapping, shown, intent.fields, record),
-    },
-    // The other one's edit must still be seen.
-    version: confirmedVersion(record.version, null),
+    base,
+    version: confirmedVersion(record.version, isWhole ? record : null),
+    unseen: others.length === 0 ? undefined : [...new Set([...(before?.unseen ?? []), ...others])],
     settledAtMs: nowMs,
   };
   return { delivery, kind: 'applied', link, children, fresh: created, again: true, recheck: false };

@@ -56,7 +56,8 @@ function judged(
     const evidence = { hubId: delivery.hubId, externalIds: records.map((one) => one.externalId) };
     return { delivery, kind: 'review', review: { ...batch.feed, kind: 'duplicate', key: delivery.hubId, evidence } };
   }
-  const verdict = judge(intent, record, context.links.get(delivery.hubId)?.version ?? ('' as never));
+  const link = context.links.get(delivery.hubId);
+  const verdict = judge(intent, record, link?.version ?? ('' as never));
   const outgoing: Outgoing = { hubId: delivery.hubId, intent, expect: null };
   switch (verdict.kind) {
     case 'applied': {
@@ -78,7 +79,7 @@ function judged(
       const [found, nowMs] = [verdict.record, batch.deps.clock.now()];
       changed.push(found);
       const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, intent, found, nowMs);
-      const partly = partlyShown(batch.mapping, delivery, intent, found, children, nowMs);
+      const partly = partlyShown(batch.mapping, delivery, intent, found, link, children, nowMs);
       return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
     }
     case 'gone':

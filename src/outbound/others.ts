@@ -1,0 +1,30 @@
+// Owns what a look of outbound takes account of. Pure. A version stands for the whole record, but such a look compares only what was
+// written. What the record shows beside that and nobody has merged yet is someone else's edit: it is named, and not written to until
+// inbound has seen it. Else that edit would pass for seen, and the next write, with this very version as its condition, would go over
+// it (law 4). The version moves all the same: a read that lags behind what we saw is older.
+import type { SpokeMapping } from '../mapping/mapping.js';
+import { sameRemote } from '../mapping/values.js';
+import type { FieldName } from '../model/ids.js';
+import { imageOf, type Base, type Link } from '../model/link.js';
+import type { RemoteRecord } from '../model/record.js';
+import { resembles } from '../mapping/resemble.js';
+
+/** Fields that go both ways and show neither what is agreed on nor what lost against the hub already. */
+export function othersEdits(
+  mapping: SpokeMapping,
+  agreed: Base,
+  overruled: Link['overruled'],
+  record: Pick<RemoteRecord, 'fields'>,
+): readonly FieldName[] {
+  if (mapping.embedded !== null || mapping.direction !== 'both') return [];
+  return mapping.fields.flatMap(({ direction, fromParent, reads, field: { name } }) => {
+    const values = reads.map((path) => record.fields[path]);
+    // Not shown is another matter (F78).
+    if (direction !== 'both' || fromParent || values.length === 0 || values.includes(undefined)) return [];
+    const image = imageOf(values.map((value) => value ?? null));
+    const base = agreed[name];
+    const known = base === undefined ? resembles(null, image) : sameRemote(base.remote, image);
+    const lost = overruled[name];
+    return known || (lost !== undefined && sameRemote(lost, image)) ? [] : [name];
+  });
+}
