@@ -3,7 +3,7 @@
 import type { Clock } from '../base/clock.js';
 import { ConfigError } from '../base/errors.js';
 import { must } from '../base/assert.js';
-import { compareAgain, join, type Joined, type JoinDeps, type JoinRequest } from '../inbound/join.js';
+import { compareAgain, freeToMove, join, type Joined, type JoinDeps, type JoinRequest } from '../inbound/join.js';
 import type { Mapping } from '../mapping/mapping.js';
 import type { EntityName, FieldName } from '../model/ids.js';
 import type { HubFields, HubValue } from '../model/record.js';
@@ -35,6 +35,8 @@ export async function mergeRecords(deps: IdentityDeps, request: JoinRequest): Pr
   return transaction(deps.pool, async (tx) => {
     const within = await joinDeps(tx, deps, request.entity);
     await markOrigin(tx, { origin: 'person', trace: `merge by ${deps.actor}`, lane: 'interactive' });
+    if (!(await freeToMove(tx, within, request.entity, [request.survivor, request.loser])))
+      throw writeUnderWay(request);
     const joined = await join(tx, within, request).catch((error: unknown) => {
       // What is no id of this table at all is not the id of a row.
       if (unreadable.includes(sqlState(error) ?? '')) throw notTwo(request);
@@ -62,6 +64,7 @@ export async function undoMerge(deps: IdentityDeps, id: string): Promise<JoinReq
     await refuseBuried(tx, merge);
     const { entity: name, survivor, loser } = merge;
     const within = await joinDeps(tx, deps, name);
+    if (!(await freeToMove(tx, within, name, [survivor, loser]))) throw writeUnderWay(merge);
     const table = must(within.tables.get(name), name);
     await markOrigin(tx, { origin: 'person', trace: `merge ${id} undone by ${deps.actor}`, lane: 'interactive' });
     // First: a unique value goes back to the one that had it.
@@ -121,6 +124,15 @@ async function joinDeps(db: Queryable, deps: IdentityDeps, name: EntityName): Pr
   const tables = new Map<EntityName, HubTable>();
   for (const [each, entity] of deps.mapping.entities) tables.set(each, await openHubTable(db, entity));
   return { mapping: deps.mapping, tables, nowMs: deps.clock.now(), actor: deps.actor };
+}
+
+/** What it does belongs to the record for which it was made. */
+function writeUnderWay({ entity, survivor, loser }: JoinRequest): ConfigError {
+  return new ConfigError({
+    code: 'write_under_way',
+    message: `a write to ${entity} ${survivor} or ${loser} is under way at a spoke, or nobody knows yet what became of it`,
+    hint: 'try again in a moment; `truespoke status` shows whether a spoke does not answer',
+  });
 }
 
 function notTwo({ entity, survivor, loser }: JoinRequest): ConfigError {

@@ -6,9 +6,9 @@ import type { Mapping } from '../mapping/mapping.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { HubFields, HubValue } from '../model/record.js';
 import { closeConflictsOf, closeReviewsOf } from '../store/conflicts.js';
-import { lane, markDirty } from '../store/deliveries.js';
+import { lane, markDirty, takeBackClaims } from '../store/deliveries.js';
 import { deleteRows, readRows, updateRows, type HubTable } from '../store/hub.js';
-import { insertMerge, moveLinks, readWhole, repoint, type Reference } from '../store/merges.js';
+import { insertMerge, lockLinksOf, moveLinks, readWhole, repoint, type Reference } from '../store/merges.js';
 import type { Tx } from '../store/pool.js';
 import { combine, compareHub } from './merge.js';
 
@@ -33,7 +33,19 @@ export interface Joined {
   readonly leftAtSpokes: readonly (readonly [SpokeName, string])[];
 }
 
-/** In a transaction whose origin is marked. null: these are not two live rows. */
+/** May the links of these records be moved now? Claims that were made on the old pairs are taken back. */
+export async function freeToMove(
+  tx: Tx,
+  { mapping }: Pick<JoinDeps, 'mapping'>,
+  entity: EntityName,
+  ids: readonly HubId[],
+): Promise<boolean> {
+  const distinct = [...new Set(ids)].sort();
+  await lockLinksOf(tx, entity, distinct);
+  return takeBackClaims(tx, entity, [...must(mapping.entities.get(entity), entity).spokes.keys()], distinct);
+}
+
+/** In a transaction whose origin is marked, once the records are `freeToMove`. null: these are not two live rows. */
 export async function join(tx: Tx, deps: JoinDeps, request: JoinRequest): Promise<Joined | null> {
   const { entity: name, survivor, loser } = request;
   if (survivor === loser) return null;

@@ -11,7 +11,7 @@ import { survivorOf } from '../store/merges.js';
 import type { Tx } from '../store/pool.js';
 import type { ApplyOptions } from './apply.js';
 import type { DecisionOf, Tally } from './decision.js';
-import { join, type JoinDeps, type Joined } from './join.js';
+import { freeToMove, join, type JoinDeps, type Joined } from './join.js';
 
 interface Feed {
   readonly spoke: SpokeName;
@@ -26,33 +26,40 @@ export async function writeMoves(
   moves: readonly Move[],
   deps: Omit<JoinDeps, 'actor' | 'nowMs'>,
   options: ApplyOptions,
-): Promise<Pick<Tally, 'linked' | 'reviews'>> {
-  const tally = { linked: 0, reviews: 0 };
+): Promise<Pick<Tally, 'linked' | 'reviews' | 'refetched'>> {
+  const tally = { linked: 0, reviews: 0, refetched: 0 };
   if (moves.length === 0) return tally;
   const { nowMs } = options;
   await markOrigin(tx, { origin: feed.spoke, trace: options.trace, lane: options.lane });
+  const followed: Move[] = [];
+  const postponed: Move[] = [];
   for (const move of moves) {
     const reviews = await follow(tx, feed, move, { ...deps, nowMs, actor: `spoke ${feed.spoke}` });
+    if (reviews === 'write_under_way') {
+      postponed.push(move);
+      continue;
+    }
+    followed.push(move);
     await openReviews(tx, reviews, nowMs);
     tally.reviews += reviews.length;
     tally.linked += reviews.some(({ kind }) => kind === 'merged') ? 0 : 1;
   }
-  const keys = moves.flatMap(({ incoming, to }) => [incoming.record.externalId, to]);
+  const keys = followed.flatMap(({ incoming, to }) => [incoming.record.externalId, to]);
   await closeReviews(tx, { ...feed, kinds: ['ambiguous', 'duplicate'], keys }, nowMs);
   // What the surviving record shows by now is merged against what was agreed on about the two.
-  await storeEvents(
-    tx,
-    feed.spoke,
-    moves.map((move) => hintOf(move, nowMs)),
-    nowMs,
-  );
-  return tally;
+  const hints = [...followed.map((move) => hintOf(move, nowMs)), ...postponed.map((move) => againOf(move, nowMs))];
+  await storeEvents(tx, feed.spoke, hints, nowMs);
+  return { ...tally, refetched: postponed.length };
 }
 
 /** Returns what a person is asked. */
-async function follow(tx: Tx, feed: Feed, move: Move, deps: JoinDeps): Promise<readonly Review[]> {
+async function follow(tx: Tx, feed: Feed, move: Move, deps: JoinDeps): Promise<readonly Review[] | 'write_under_way'> {
   const { to, hubId, survivor } = move;
   const { externalId, version } = move.incoming.record;
+  // Another merge of this batch may have taken the survivor's hub record already.
+  const into =
+    survivor.kind === 'linked' ? ((await survivorOf(tx, feed.entity, survivor.hubId)) ?? survivor.hubId) : hubId;
+  if (!(await freeToMove(tx, deps, feed.entity, [hubId, into]))) return 'write_under_way';
   if (survivor.kind === 'free') {
     await relink(tx, feed, [{ from: externalId, to }], deps.nowMs);
     return [];
@@ -65,8 +72,6 @@ async function follow(tx: Tx, feed: Feed, move: Move, deps: JoinDeps): Promise<r
   const evidence = { hubId, survivor: to };
   const question: Review = { ...feed, kind: 'merged', key: externalId, evidence };
   if (survivor.kind === 'past') return [question];
-  // Another merge of this batch may have taken the survivor's hub record already.
-  const into = (await survivorOf(tx, feed.entity, survivor.hubId)) ?? survivor.hubId;
   const joined = await join(tx, deps, { entity: feed.entity, survivor: into, loser: hubId });
   if (joined === null) return [question];
   const detail = { id: joined.id, entity: feed.entity, survivor: into, loser: hubId, merged: [externalId, to] };
@@ -84,6 +89,17 @@ function leftOf(entity: EntityName, { leftAtSpokes, id }: Joined, hubId: string)
     evidence: { hubId, merge: id },
   }));
 }
+
+/** A write of ours to one of the two is under way somewhere; it is known in a moment what became of it. */
+const underWayMs = 2_000;
+
+const againOf = (move: Move, nowMs: number): Parameters<typeof storeEvents>[2][number] => ({
+  ...hintOf(move, nowMs),
+  eventId: `refetch:in_flight:${move.incoming.record.object}:${move.incoming.record.externalId}:${nowMs}`,
+  topic: 'refetch',
+  externalId: move.incoming.record.externalId,
+  notBeforeMs: nowMs + underWayMs,
+});
 
 const hintOf = ({ incoming, to }: Move, nowMs: number): Parameters<typeof storeEvents>[2][number] => ({
   eventId: `merged:${incoming.record.object}:${incoming.record.externalId}:${to}:${nowMs}`,

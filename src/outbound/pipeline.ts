@@ -205,6 +205,10 @@ async function sendAll(
   }));
   const ours = await markSent(batch.deps.pool, batch.feed, rows);
   const going = sendable.filter(({ delivery }) => ours.has(delivery.hubId));
+  // Linked meanwhile, or no longer ours: then settling leaves it alone.
+  for (const { delivery, outgoing } of sendable)
+    if (outgoing.intent.op === 'create' && !ours.has(delivery.hubId))
+      settlements.push(later(batch, delivery, 0, 'linked_meanwhile', false));
   if (going.length === 0) return null;
   batch.deps.crashpoint('delivery_sent');
   assertLease(batch);

@@ -70,7 +70,7 @@ export async function settleAll(
   nowMs: number,
 ): Promise<{ readonly lost: number }> {
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  await lockLinksByHub(
+  const live = await lockLinksByHub(
     tx,
     feed,
     settlements.map(({ delivery }) => delivery.hubId),
@@ -84,9 +84,13 @@ export async function settleAll(
   const of = <K extends Settlement['kind']>(kind: K): Of<K>[] =>
     mine.filter((settlement): settlement is Of<K> => settlement.kind === kind);
 
-  const applied = of('applied');
+  // Its hub record has another record there by now, linked while ours was being made: two live links are never made of it (law 9), a person
+  // is asked about the one that is left.
+  const isSecond = ({ link }: Of<'applied'>): boolean => (live.get(link.hubId) ?? link.externalId) !== link.externalId;
+  const seconds = of('applied').filter(isSecond);
+  const applied = of('applied').filter((one) => !isSecond(one));
   const saved = await saveLinksOf(tx, feed, { applied, removed: of('removed'), agreed: of('agreed') }, nowMs);
-  const stolen = applied.filter(({ link }) => !saved.has(link.externalId));
+  const stolen = [...applied.filter(({ link }) => !saved.has(link.externalId)), ...seconds];
   await releaseWaiting(
     tx,
     feed.spoke,
@@ -118,7 +122,7 @@ export async function settleAll(
   );
   await release(tx, feed, [
     ...of('release').map((one): Release => ({ ...one.release, hubId: one.delivery.hubId })),
-    ...applied.filter(({ again }) => again).map(({ delivery }): Release => again(delivery.hubId)),
+    ...[...applied.filter((one) => one.again), ...seconds].map(({ delivery }): Release => again(delivery.hubId)),
   ]);
   return { lost: settlements.length - mine.length };
 }

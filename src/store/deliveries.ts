@@ -180,7 +180,10 @@ export interface Fenced {
   readonly fence: string;
 }
 
-/** Records what is about to be sent. Returns the rows still ours: only those may go on the wire. */
+/**
+ * Records what is about to be sent. Returns the rows still ours: only those may go on the wire. A record that has been linked since it was
+ * looked at is not created.
+ */
 export async function markSent(
   db: Queryable,
   feed: Feed,
@@ -194,6 +197,9 @@ export async function markSent(
        from unnest($3::text[], $4::text[], $5::text[]) as r (hub_id, fence, intent)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
         and d.state in ('claimed', 'sent')
+        and (r.intent::jsonb ->> 'op' <> 'create'
+             or not exists (select 1 from truespoke.link l
+                             where l.spoke = $1 and l.entity = $2 and l.hub_id = r.hub_id and l.state = 'live'))
      returning d.hub_id`,
     values: [
       feed.spoke,
@@ -307,6 +313,32 @@ export async function abandonClaims(db: Queryable, feed: Feed, rows: readonly Fe
         and d.state in ('claimed', 'sent', 'unknown')`,
     values: [feed.spoke, feed.entity, rows.map((row) => row.hubId), rows.map((row) => row.fence)],
   });
+}
+
+/**
+ * Before the links of these records move: what was planned for the old pairs is planned anew, and whoever had claimed it finds its fence
+ * gone (F24). False, and nothing is changed, while a write of ours to one of them is under way: what it does belongs to the pair for which
+ * it was made, and would look like somebody's edit in another.
+ */
+export async function takeBackClaims(
+  tx: Tx,
+  entity: EntityName,
+  spokes: readonly SpokeName[],
+  ids: readonly HubId[],
+): Promise<boolean> {
+  const values = [spokes, entity, ids];
+  const { rows } = await tx.query(
+    `select state from truespoke.delivery where spoke = any($1::text[]) and entity = $2 and hub_id = any($3::text[])
+      order by spoke, hub_id for update`,
+    values,
+  );
+  if (rows.some(({ state }) => state === 'sent' || state === 'unknown')) return false;
+  await tx.query(
+    `update truespoke.delivery set state = 'pending', holder = null, lease_until = null, fence = nextval('truespoke.fence')
+      where spoke = any($1::text[]) and entity = $2 and hub_id = any($3::text[]) and state = 'claimed'`,
+    values,
+  );
+  return true;
 }
 
 /** Deliveries that waited for these records may go; those that were parked for want of one of them are tried again. */

@@ -53,14 +53,20 @@ export async function lockLinks(tx: Tx, feed: Feed, ids: readonly ExternalId[]):
   return new Map(rows.map((row) => [externalId(row['external_id'] ?? ''), toLink(row)]));
 }
 
-/** Takes the links' locks before those of deliveries: the one order in which the engine takes locks. */
-export async function lockLinksByHub(tx: Tx, feed: Feed, ids: readonly HubId[]): Promise<void> {
-  await tx.query({
+/** Takes the links' locks before those of deliveries: the one order in which the engine takes locks. Returns the live ones. */
+export async function lockLinksByHub(
+  tx: Tx,
+  feed: Feed,
+  ids: readonly HubId[],
+): Promise<ReadonlyMap<HubId, ExternalId>> {
+  const { rows } = await tx.query({
     name: 'link_lock_hub',
-    text: `select 1 from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[])
+    text: `select l.hub_id, l.external_id, l.state from truespoke.link l where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[])
       order by l.external_id for update`,
     values: [feed.spoke, feed.entity, textArray(ids)],
   });
+  const live = rows.filter((row) => row['state'] === 'live');
+  return new Map(live.map((row) => [hubId(row['hub_id'] ?? ''), externalId(row['external_id'] ?? '')]));
 }
 
 /** The live link of each hub record at one spoke, else its newest tombstone. */

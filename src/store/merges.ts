@@ -127,6 +127,14 @@ export async function restoreWhole(tx: Tx, table: HubTable, whole: string): Prom
   );
 }
 
+/** The links of these records at every spoke: before those of deliveries, as everywhere. */
+export async function lockLinksOf(tx: Tx, entity: EntityName, ids: readonly HubId[]): Promise<void> {
+  await tx.query(
+    `select 1 from truespoke.link l where l.entity = $1 and l.hub_id = any($2::text[]) order by l.spoke, l.external_id for update`,
+    [entity, ids],
+  );
+}
+
 /** Moves the loser's live links to the survivor; where the survivor has one at that spoke already, the loser's is set aside. */
 export async function moveLinks(
   tx: Tx,

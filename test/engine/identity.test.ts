@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { mergeRecords, undoMerge, type IdentityDeps } from '../../src/engine/identity.js';
 import { parseMapping } from '../../src/mapping/load.js';
+import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import { entityName, hubId } from '../../src/model/ids.js';
 import type { RemoteFields } from '../../src/model/record.js';
 import { openWheel, type Wheel } from '../support/wheel.js';
@@ -283,4 +284,63 @@ test('no two live links of one spoke ever point to one hub record: the database 
       [first],
     ),
   ).rejects.toThrow(/unique constraint .*hub_id/);
+});
+
+const two = {
+  spokes: { left: { objects: { Person, Visit } }, right: { objects: { Person } } },
+  mappings,
+};
+
+/** The next write is applied and its answer lost; from then on nobody comes through to look, until the rates are reset. */
+function loseAnswers(remote: MemoryRemote): void {
+  let lost = false;
+  remote.trigger('Person', (fields) => {
+    if (!lost) remote.faults.rates = { refused: 1 };
+    lost = true;
+    return fields;
+  });
+  remote.faults.next('lostApplied');
+}
+
+test('a merge waits while a write to one of the two is not answered for: our own values are nobody’s edit of the other record', async () => {
+  wheel = await openWheel(two);
+  const [left, right] = [wheel.remote('left'), wheel.remote('right')];
+  const loser = left.create('Person', of({ Email: 'ann@old.test', Name: 'Ann' }));
+  wheel.start();
+  await wheel.settled();
+  loseAnswers(right);
+  await wheel.sql(`update hub.person set name = 'Anna'`);
+  await wheel.until(async () => (await text('select state from truespoke.delivery')).includes('unknown'));
+  const winner = left.create('Person', of({ Email: 'ann@x.test', Name: 'Winner' }));
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.person')).length === 2);
+  left.merge('Person', { winner, loser });
+  const postponed = `select 1 from truespoke.inbox where event_id like 'refetch:in_flight:Person:${loser}:%'`;
+  await wheel.until(async () => (await wheel.sql(postponed)).length > 0);
+  right.faults.rates = {};
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.person')).length === 1, 20_000);
+  await wheel.settled();
+  expect(await text('select name, email from hub.person')).toBe(
+    JSON.stringify([{ name: 'Winner', email: 'ann@x.test' }]),
+  );
+  expect(await text('select * from truespoke.conflict')).toBe('[]');
+});
+
+test('a record linked while ours was being made: the second one is asked about, and holds up nothing', async () => {
+  wheel = await openWheel(two);
+  const right = wheel.remote('right');
+  wheel.start();
+  await wheel.settled();
+  loseAnswers(right);
+  await wheel.sql(`insert into hub.person (email, name) values ('ann@x.test', 'Ann')`);
+  await wheel.until(async () => (await text('select state from truespoke.delivery')).includes('unknown'));
+  await wheel.sql(
+    `insert into truespoke.link (spoke, entity, hub_id, external_id, state, version, base_hub, base_remote, created_at, updated_at)
+     select 'right', 'person', id::text, 'elsewhere', 'live', '', '{}', '{}', now(), now() from hub.person`,
+  );
+  right.faults.rates = {};
+  await wheel.until(async () => !(await text('select state from truespoke.delivery')).includes('unknown'));
+  const made = right.list('Person')[0]?.id;
+  expect(await wheel.sql(`select kind, spoke, key from truespoke.review where state = 'open'`)).toEqual([
+    { kind: 'duplicate', spoke: 'right', key: made },
+  ]);
 });
