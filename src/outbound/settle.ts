@@ -6,6 +6,7 @@ import { imageOf, type Base, type BasePair, type Link } from '../model/link.js';
 import type { HubFields, RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
 import { unseenOf } from '../mapping/selection.js';
+import { sameRemote } from '../mapping/values.js';
 import { openReviews, type Review } from '../store/conflicts.js';
 import { lockClaimed, release, releaseWaiting, settle, type Claimed, type Release } from '../store/deliveries.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
@@ -266,6 +267,9 @@ export function confirmedVersion(stamp: Version, record: RemoteRecord | null): V
   return record === null ? version('') : stamp;
 }
 
+const isNew = (before: BasePair | undefined, now: BasePair): boolean =>
+  !sameRemote(before === undefined ? null : before.remote, now.remote);
+
 /**
  * Someone changed the record after a write of ours that was never answered: what it still shows of ours is agreed on, the rest is for
  * inbound, then it is diffed again. Null where nothing of ours is left and nothing has to be linked.
@@ -282,11 +286,11 @@ export function partlyShown(
   const shown = stillShown(mapping, intent, record);
   const created = intent.op === 'create';
   if (Object.keys(shown).length === 0 && !created) return null;
-  const base = {
-    // What we wrote was there once: against it the other one's edit shows as one.
-    ...(created ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}),
-    ...confirmedBase(mapping, shown, intent.fields, record),
-  };
+  const still = confirmedBase(mapping, shown, intent.fields, record);
+  // A write is done whole or not at all: where a part of it shows that was not there before, all of it was there once, and against that
+  // the other one's edit shows as one.
+  const landed = created || Object.entries(still).some(([name, pair]) => isNew(before?.base[name as FieldName], pair));
+  const base = { ...(landed ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}), ...still };
   const others = othersEdits(mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
   // Embedded children are not compared here, and inbound looks at them when their parent's version moves.
   const isWhole = mapping.embeds.length === 0;

@@ -5,52 +5,67 @@ import { openWheel, type Wheel } from '../support/wheel.js';
 
 const thing = `
 entity: thing
-fields: { code: { type: text, match: exact }, label: text, price: { type: decimal, scale: 2 } }
+fields: { code: { type: text, match: exact }, label: text, price: { type: decimal, scale: 2 }, visits: { type: integer, policy: delta } }
 spokes:
-  left: { object: Thing, fields: { code: Code, label: Label, price: Price } }
+  left: { object: Thing, fields: { code: Code, label: Label, price: Price, visits: Visits } }
 `;
 
 let wheel: Wheel;
 afterEach(() => wheel.end());
 
+/** A record both know; then nothing but outbound looks at the spoke, and `meanwhile` happens between our next write and its read-back. */
+async function lostAnswer(conditionalWrite: boolean, meanwhile: Record<string, string | number>): Promise<string> {
+  const fields = { Code: {}, Label: {}, Price: { type: 'number' as const }, Visits: { type: 'number' as const } };
+  wheel = await openWheel({
+    spokes: { left: { capabilities: { conditionalWrite, tellsAuthor: false }, objects: { Thing: { fields } } } },
+    mappings: [thing],
+  });
+  const left = wheel.remote('left');
+  const id = left.create('Thing', { Code: 't', Label: 'first', Price: 1, Visits: 1 });
+  wheel.start();
+  await wheel.settled();
+  await wheel.restart({ roles: ['capture', 'outbound'] });
+  let edited = false;
+  left.trigger('Thing', (values) => {
+    if (!edited) queueMicrotask(() => left.edit('Thing', id, meanwhile));
+    edited = true;
+    return values;
+  });
+  left.faults.next('lostApplied');
+  return id;
+}
+
+/** Journaled, and nothing is on its way out. */
+const out = (field: string, value: string): Promise<unknown> =>
+  wheel.until(async () => {
+    const captured = await wheel.sql(`select 1 from truespoke.journal where after ->> $1 = $2`, [field, value]);
+    const open = await wheel.sql(`select 1 from truespoke.delivery`);
+    return captured.length > 0 && open.length === 0;
+  });
+
 test.each([true, false])(
   'F64 somebody edits another field before we come to look: the next write does not go over it (conditional writes: %s)',
   async (conditionalWrite) => {
-    const fields = { Code: {}, Label: {}, Price: { type: 'number' as const } };
-    wheel = await openWheel({
-      spokes: { left: { capabilities: { conditionalWrite, tellsAuthor: false }, objects: { Thing: { fields } } } },
-      mappings: [thing],
-    });
-    const left = wheel.remote('left');
-    const id = left.create('Thing', { Code: 't', Label: 'first', Price: 1 });
-    wheel.start();
-    await wheel.settled();
-    // Nothing else looks at the spoke.
-    await wheel.restart({ roles: ['capture', 'outbound'] });
-    const read = (): number => left.calls['fetch'] ?? 0;
-    let edited = false;
-    left.trigger('Thing', (values) => {
-      if (!edited) queueMicrotask(() => left.edit('Thing', id, { Label: 'by a person' }));
-      edited = true;
-      return values;
-    });
-    left.faults.next('lostApplied');
-    const before = read();
+    const id = await lostAnswer(conditionalWrite, { Label: 'by a person' });
     await wheel.sql(`update hub.thing set price = 2`);
-    await wheel.until(async () => {
-      const open = await wheel.sql(`select 1 from truespoke.delivery`);
-      return open.length === 0 && edited && read() > before;
-    });
+    await out('price', '2.00');
     await wheel.sql(`update hub.thing set label = 'by an application'`);
-    await wheel.until(async () => {
-      const open = await wheel.sql(`select 1 from truespoke.delivery`);
-      const captured = await wheel.sql(`select 1 from truespoke.journal where after ->> 'label' = 'by an application'`);
-      return open.length === 0 && captured.length > 0;
-    });
+    await out('label', 'by an application');
     expect(await wheel.sql('select field, hub_value, spoke_value from truespoke.conflict')).toEqual([
       { field: 'label', hub_value: 'by an application', spoke_value: 'by a person' },
     ]);
     const [row] = await wheel.sql('select label from hub.thing');
-    expect(left.get('Thing', id)?.fields['Label' as never]).toBe(row?.['label']);
+    expect(wheel.remote('left').get('Thing', id)?.fields['Label' as never]).toBe(row?.['label']);
   },
 );
+
+test('F64 somebody counts on from the number that our write brought: a part of the write that still shows proves that all of it came', async () => {
+  const id = await lostAnswer(true, { Visits: 10 });
+  await wheel.sql(`update hub.thing set price = 2, visits = 9`);
+  await out('visits', '9');
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.thing where visits <> 9')).length === 1);
+  await out('visits', '10');
+  expect(await wheel.sql('select visits::text as visits from hub.thing')).toEqual([{ visits: '10' }]);
+  expect(wheel.remote('left').get('Thing', id)?.fields['Visits' as never]).toBe(10);
+  expect(await wheel.sql('select field from truespoke.conflict')).toEqual([]);
+});
