@@ -5,6 +5,7 @@ import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
 import type { Base, BasePair } from '../model/link.js';
 import type { HubRow, RemoteValue } from '../model/record.js';
 import type { DeletePolicy } from '../mapping/mapping.js';
+import { shownBy } from '../model/shown.js';
 import { unseenOf } from '../mapping/selection.js';
 import { closeReviews, insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
 import { lane, markDirty, releaseWaiting } from '../store/deliveries.js';
@@ -17,7 +18,6 @@ import type { Tx } from '../store/pool.js';
 import type { BatchContext } from './batch.js';
 import { versionMs } from './decide.js';
 import { emptyTally, type Decision, type DecisionOf, type Incoming, type Tally } from './decision.js';
-import { shownBy } from './lagging.js';
 import type { MergeConflict } from './merge.js';
 import type { Missing } from './normalise.js';
 

@@ -1,22 +1,11 @@
 // What a listing showed of a record that is read again by id: a read that lags behind it must not end the matter, or the change would be
 // found by the reconciler only. Pure. Versions tell; where the spoke has none, the read is taken at its word.
 import type { RemoteRecord } from '../model/record.js';
-
-/** Kept with the hint, as text. */
-interface Shown {
-  readonly version: string;
-  readonly deleted: boolean;
-  /** How often a read lagged so far. */
-  readonly looks: number;
-}
+import type { Shown } from '../model/shown.js';
 
 /** 0.5, 1, 2 … 30 s: a minute and a half in all, longer than any index is documented to lag; the reconciler stands behind it. */
 const looksMax = 8;
 const delayMs = (looks: number): number => Math.min(500 * 2 ** looks, 30_000);
-
-export function shownBy({ version, deleted }: RemoteRecord): string | null {
-  return version === '' ? null : JSON.stringify({ version, deleted, looks: 0 } satisfies Shown);
-}
 
 /** When to look again and with what in mind; null: this read shows what the listing showed, or something newer. */
 export function lookAgain(

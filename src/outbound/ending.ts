@@ -124,14 +124,14 @@ export function applied(
   const before = context.links.get(delivery.hubId);
   const alone = record === null || isOursAlone(outgoing, delivery);
   const others = alone ? [] : othersEdits(batch.mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
-  // Embedded children are not compared here, and inbound looks at them when their parent's version moves.
+  // Embedded children are not compared here: inbound looks at them.
   const isWhole = alone || batch.mapping.embeds.length === 0 || delivery.intent === null;
   const link = {
     hubId: delivery.hubId,
     externalId: outcome.externalId,
     state: 'live' as const,
     base,
-    version: confirmedVersion(outcome.version, isWhole ? record : null),
+    version: confirmedVersion(outcome.version, record),
     unseen: unseenAfter(batch, before, intent, record, others),
     settledAtMs: batch.deps.clock.now(),
   };

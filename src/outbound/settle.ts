@@ -4,6 +4,7 @@ import type { EntityName, FieldName, HubId, Version } from '../model/ids.js';
 import { version } from '../model/ids.js';
 import { imageOf, type Base, type BasePair, type Link } from '../model/link.js';
 import type { HubFields, RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
+import { shownBy } from '../model/shown.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
 import { unseenOf } from '../mapping/selection.js';
 import { sameRemote } from '../mapping/values.js';
@@ -184,7 +185,8 @@ function recheckHint(mapping: SpokeMapping, link: LinkWrite, nowMs: number): Inb
     externalId: link.externalId,
     deleted: false,
     compliance: false,
-    body: null,
+    // A read that lags behind what was seen already is made again.
+    body: shownBy({ version: link.version, deleted: false }),
     notBeforeMs: null,
   };
 }
@@ -292,14 +294,12 @@ export function partlyShown(
   const landed = created || Object.entries(still).some(([name, pair]) => isNew(before?.base[name as FieldName], pair));
   const base = { ...(landed ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}), ...still };
   const others = othersEdits(mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
-  // Embedded children are not compared here, and inbound looks at them when their parent's version moves.
-  const isWhole = mapping.embeds.length === 0;
   const link: LinkWrite = {
     hubId: delivery.hubId,
     externalId: record.externalId,
     state: 'live',
     base,
-    version: confirmedVersion(record.version, isWhole ? record : null),
+    version: record.version,
     unseen: others.length === 0 ? undefined : [...new Set([...(before?.unseen ?? []), ...others])],
     settledAtMs: nowMs,
   };

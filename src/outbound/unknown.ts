@@ -63,12 +63,15 @@ function judged(
     case 'applied': {
       const externalId = (verdict.record?.externalId ?? intent.externalId ?? '') as ExternalId;
       const version = verdict.record?.version ?? ('' as never);
-      return applied(batch, { delivery, outgoing, again: true }, context, {
+      const settlement = applied(batch, { delivery, outgoing, again: true }, context, {
         kind: 'applied',
         externalId,
         version,
         record: verdict.record,
       });
+      // Not all of what it shows is ours.
+      if (settlement.kind === 'applied' && settlement.recheck && verdict.record !== null) changed.push(verdict.record);
+      return settlement;
     }
     case 'not_applied': {
       const unsafe = intent.op === 'create' && !batch.open.spoke.capabilities.idempotentCreate;

@@ -1,5 +1,5 @@
 // Two hub records found to be one, by a person or by a spoke, and taken apart again.
-// Proves: Invariant 2
+// Proves: Law 5, Law 9, Invariant 2
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { mergeRecords, undoMerge, type IdentityDeps } from '../../src/engine/identity.js';

@@ -1,5 +1,5 @@
 // Law 4: reading back what became of a write of ours takes account of that write, not of what others did to the record meanwhile.
-// Proves: Law 4, Invariant 1
+// Proves: Law 4, Law 5
 import { afterEach, expect, test } from 'vitest';
 import { openWheel, type Wheel } from '../support/wheel.js';
 

@@ -1,7 +1,8 @@
 // A read by id that lags behind the listing that asked for it is made again (F98).
 // Proves: Law 4
 import { afterEach, describe, expect, test } from 'vitest';
-import { lookAgain, shownBy } from '../../src/inbound/lagging.js';
+import { lookAgain } from '../../src/inbound/lagging.js';
+import { shownBy } from '../../src/model/shown.js';
 import { externalId, objectName, version } from '../../src/model/ids.js';
 import { missingRecord, type RemoteRecord } from '../../src/model/record.js';
 import { openWheel, type Wheel } from '../support/wheel.js';
@@ -65,10 +66,7 @@ describe('the running engine', () => {
     await on.until(() => remote.view(objectName('Contact'), 1_500).get(id) !== undefined);
     remote.faults.staleReadMs = 1_500;
     remote.edit('Contact', id, { Name: 'Anna' });
-    const listed = shownBy({
-      ...record(String(remote.get('Contact', id)?.stamp).padStart(16, '0')),
-      externalId: externalId(id),
-    });
+    const listed = shownBy(record(String(remote.get('Contact', id)?.stamp).padStart(16, '0')));
     await on.sql(
       `insert into truespoke.inbox (spoke, event_id, topic, object, external_id, deleted, compliance, body, received_at)
        values ('left', 'refetch:in_flight', 'refetch', 'Contact', $1, false, false, $2, now())`,
