@@ -135,17 +135,24 @@ export function shownBefore(
   triedBefore: boolean,
 ): readonly RemoteFields[] {
   if (link === undefined) return [];
-  const agreed = Object.fromEntries(Object.entries(link.base).map(([name, { remote }]) => [name, remote]));
-  return [link.overruled, ...(triedBefore ? [agreed] : [])].map((images) => {
-    const paths: Record<RemotePath, RemoteValue> = {};
-    for (const { field, reads } of mapping.fields) {
-      const image = images[field.name];
-      if (image === undefined) continue;
-      const values = reads.length > 1 && isList(image) ? image : [image];
-      for (const [i, path] of reads.entries()) paths[path] = values[i] ?? null;
-    }
-    return paths;
-  });
+  return [pathsOf(mapping, link.overruled), ...(triedBefore ? [agreedPaths(mapping, link)] : [])];
+}
+
+/** What each path of the record showed when both sides last agreed. */
+export function agreedPaths(mapping: SpokeMapping, link: Link | undefined): RemoteFields {
+  const base = Object.entries(link?.base ?? {}).map(([name, { remote }]) => [name, remote] as const);
+  return pathsOf(mapping, Object.fromEntries(base));
+}
+
+function pathsOf(mapping: SpokeMapping, images: Readonly<Record<string, RemoteValue>>): RemoteFields {
+  const paths: Record<RemotePath, RemoteValue> = {};
+  for (const { field, reads } of mapping.fields) {
+    const image = images[field.name];
+    if (image === undefined) continue;
+    const values = reads.length > 1 && isList(image) ? image : [image];
+    for (const [i, path] of reads.entries()) paths[path] = values[i] ?? null;
+  }
+  return paths;
 }
 
 /** Reads back records whose write was never answered: creates by our key, the others by id. */

@@ -3,7 +3,7 @@ import type { WriteResult } from '../connectors/connector.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
 import { sameRemote } from '../mapping/values.js';
 import type { ExternalId, FieldName, RemotePath, Version } from '../model/ids.js';
-import type { HubFields, HubValue, RemoteRecord, RemoteValue } from '../model/record.js';
+import type { HubFields, HubValue, RemoteFields, RemoteRecord, RemoteValue } from '../model/record.js';
 import type { Intent } from '../model/intent.js';
 import { resembles } from '../mapping/resemble.js';
 
@@ -95,26 +95,35 @@ export type ReadBack =
   | { readonly kind: 'changed'; readonly record: RemoteRecord }
   | { readonly kind: 'gone' };
 
-export function judge(intent: Intent, found: RemoteRecord | null, before: Version): ReadBack {
+/** `stood`: what each path showed when both sides last agreed. */
+export function judge(intent: Intent, found: RemoteRecord | null, before: Version, stood: RemoteFields = {}): ReadBack {
   const present = found !== null && !found.deleted;
   if (intent.op === 'delete') return present ? { kind: 'not_applied' } : { kind: 'applied', record: null };
   if (intent.op === 'undelete') return present ? { kind: 'applied', record: found } : { kind: 'not_applied' };
   if (!present) return intent.op === 'create' ? { kind: 'not_applied' } : { kind: 'gone' };
-  const moved = found.version === '' || found.version > before;
+  const stamped = found.version === '' || found.version > before;
   // A record that nobody touched since shows what was there before, however near to what we sent that is: 124.50 is not 124.51 rounded.
-  const spelling = intent.op === 'create' || moved;
+  const spelling = (path: RemotePath): boolean =>
+    intent.op === 'create' || stamped || isOther(stood[path], found.fields[path]);
   if (shows(found, intent, spelling)) return { kind: 'applied', record: found };
   // Ours by its key, and edited by someone before we came to look: that edit must not pass for what we wrote.
   if (intent.op === 'create') return { kind: 'changed', record: found };
+  // An equal stamp is no proof of rest (law 4): what looks like ours and was not there before has come since.
+  const entries = Object.entries(intent.fields) as [RemotePath, RemoteValue][];
+  const moved = stamped || entries.some(([path, sent]) => spelling(path) && isShown(found, path, sent, true));
   if (!moved) return { kind: 'not_applied' };
   // Normalised by the spoke on the way in: ours all the same when we were the last to write.
   return found.modifiedBySelf === true ? { kind: 'applied', record: found } : { kind: 'changed', record: found };
 }
 
-/** `spelling`: a value that the spoke may have made of ours counts too. */
-function shows(record: RemoteRecord, intent: Intent, spelling: boolean): boolean {
-  const sent = Object.entries(intent.fields).every(([path, value]) =>
-    isShown(record, path as RemotePath, value, spelling),
+/** Something is known to have stood there, and it is not what is shown. */
+const isOther = (stood: RemoteValue | undefined, shown: RemoteValue | undefined): boolean =>
+  stood !== undefined && shown !== undefined && !sameRemote(stood, shown);
+
+/** `spelling`: where a value that the spoke may have made of ours counts too. */
+function shows(record: RemoteRecord, intent: Intent, spelling: (path: RemotePath) => boolean): boolean {
+  const sent = (Object.entries(intent.fields) as [RemotePath, RemoteValue][]).every(([path, value]) =>
+    isShown(record, path, value, spelling(path)),
   );
   // A create leaves out what is empty.
   const others = intent.op === 'create' ? Object.entries(record.fields) : [];
@@ -131,13 +140,22 @@ function isShown(record: RemoteRecord, path: RemotePath, sent: RemoteValue, spel
  * Of a record that someone changed after our write: the hub values whose every path still shows what we sent. They were agreed on; taking
  * them for the other one's edits would turn back what the hub has changed since.
  */
-export function stillShown(mapping: SpokeMapping, intent: Intent, record: RemoteRecord): HubFields {
+export function stillShown(
+  mapping: SpokeMapping,
+  intent: Intent,
+  record: RemoteRecord,
+  stood: RemoteFields,
+): HubFields {
   const fields: Record<FieldName, HubValue> = {};
   for (const { field, writes } of mapping.fields) {
     const value = intent.hub[field.name];
     const seen = writes.every((path) => {
       const sent = intent.fields[path] ?? (intent.op === 'create' ? null : undefined);
-      return sent !== undefined && record.fields[path] !== undefined && isShown(record, path, sent, true);
+      const shown = record.fields[path];
+      const [known, isCreate] = [stood[path], intent.op === 'create'];
+      // What stands there as before is not ours, however near.
+      const spelling = isCreate || known === undefined || isOther(known, shown);
+      return sent !== undefined && shown !== undefined && isShown(record, path, sent, spelling);
     });
     if (value !== undefined && writes.length > 0 && seen) fields[field.name] = value;
   }

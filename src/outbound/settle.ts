@@ -24,6 +24,7 @@ import { closeParked, park, type Park } from '../store/parked.js';
 import { transaction, type Tx } from '../store/pool.js';
 import type { Intent } from '../model/intent.js';
 import type { Batch } from './batch.js';
+import { agreedPaths } from './deliver.js';
 import { samePaths } from './diff.js';
 import { othersEdits } from './others.js';
 import { stillShown } from './outcome.js';
@@ -285,7 +286,7 @@ export function partlyShown(
   children: readonly ChildLinks[],
   nowMs: number,
 ): Settlement | null {
-  const shown = stillShown(mapping, intent, record);
+  const shown = stillShown(mapping, intent, record, agreedPaths(mapping, before));
   const created = intent.op === 'create';
   if (Object.keys(shown).length === 0 && !created) return null;
   const still = confirmedBase(mapping, shown, intent.fields, record);

@@ -6,7 +6,7 @@ import type { Claimed } from '../store/deliveries.js';
 import { idle, readOf, type Batch, type Delivered } from './batch.js';
 import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
-import { readBack, type Outgoing } from './deliver.js';
+import { agreedPaths, readBack, type Outgoing } from './deliver.js';
 import { applied, later, unknownAgain } from './ending.js';
 import { judge } from './outcome.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
@@ -57,7 +57,7 @@ function judged(
     return { delivery, kind: 'review', review: { ...batch.feed, kind: 'duplicate', key: delivery.hubId, evidence } };
   }
   const link = context.links.get(delivery.hubId);
-  const verdict = judge(intent, record, link?.version ?? ('' as never));
+  const verdict = judge(intent, record, link?.version ?? ('' as never), agreedPaths(batch.mapping, link));
   const outgoing: Outgoing = { hubId: delivery.hubId, intent, expect: null };
   switch (verdict.kind) {
     case 'applied': {

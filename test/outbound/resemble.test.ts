@@ -69,6 +69,14 @@ describe('a write whose answer was lost', () => {
     expect(judge(raised, record({ Price: '124.5' }, '2'), before).kind).toBe('applied');
   });
 
+  test('F64 under a coarse stamp that has not moved: what looks like ours and was not there before is ours; what stands as before is not', () => {
+    const both: Intent = { ...intent, fields: fields({ Name: 'Ann', Price: '124.51' }) };
+    const stood = fields({ Name: 'EVE', Price: '124.50' });
+    expect(judge(both, record({ Name: 'ANN', Price: '124.51' }, '1'), before, stood).kind).toBe('applied');
+    expect(judge(both, record({ Name: 'ANN', Price: '124.50' }, '1'), before, stood).kind).toBe('changed');
+    expect(judge(both, record({ Name: 'EVE', Price: '124.50' }, '1'), before, stood).kind).toBe('not_applied');
+  });
+
   test('F64 a create that someone edited before we looked: the edit does not pass for our write', () => {
     const created: Intent = { ...intent, op: 'create', externalId: null };
     expect(judge(created, record({ Name: 'Ann', Note: null }, '2'), before).kind).toBe('applied');
