@@ -23,6 +23,8 @@ export type Outcome =
       readonly kind: 'observe';
       readonly ids: readonly ExternalId[];
       readonly belongsHere: boolean;
+      /** As the answer itself shows it. */
+      readonly shown: RemoteRecord | null;
       readonly reason: string;
       /** Until it is tried again: none the first time, then more and more, or a record that inbound cannot take would be hammered. */
       readonly delayMs: number;
@@ -46,7 +48,7 @@ export function outcomeOf(result: WriteResult, externalId: ExternalId | null, ru
     case 'stale':
       return externalId === null
         ? { kind: 'later', delayMs: rules.backoffMs, reason: 'stale', counts: true }
-        : observe([externalId], false, 'stale', rules);
+        : { ...observe([externalId], false, 'stale', rules), shown: result.record };
     case 'rejected':
       return rejected(result, externalId, rules);
     default:
@@ -82,9 +84,14 @@ function rejected(
 
 const isLast = (rules: OutcomeRules): boolean => rules.attempt >= rules.attemptsMax;
 
-function observe(ids: readonly ExternalId[], belongsHere: boolean, reason: string, rules: OutcomeRules): Outcome {
+function observe(
+  ids: readonly ExternalId[],
+  belongsHere: boolean,
+  reason: string,
+  rules: OutcomeRules,
+): Extract<Outcome, { kind: 'observe' }> {
   const delayMs = rules.attempt <= 2 ? 0 : rules.backoffMs;
-  return { kind: 'observe', ids, belongsHere, reason, delayMs };
+  return { kind: 'observe', ids, belongsHere, shown: null, reason, delayMs };
 }
 
 /** What reading a record back says about a write whose answer was lost. */

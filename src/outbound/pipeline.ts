@@ -6,7 +6,7 @@ import type { Write } from '../connectors/connector.js';
 import { ownMappings } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
-import { missingRecord, type RemoteFields } from '../model/record.js';
+import { missingRecord, type RemoteFields, type RemoteRecord } from '../model/record.js';
 import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
 import { hasOpenTruncate } from '../store/reviews.js';
 import { idle, readOf, type Batch, type Delivered, type OutboundDeps, type Sendable } from './batch.js';
@@ -20,7 +20,7 @@ import type { OpenSpoke } from './open-spoke.js';
 import { outcomeOf, type Outcome } from './outcome.js';
 import { settleBatch, type Settlement } from './settle.js';
 import { lookAtUnseen } from './unseen.js';
-import { resolveUnknown } from './unknown.js';
+import { judged, resolveUnknown } from './unknown.js';
 
 /** Delivers one batch to one spoke. `ready`: entities whose existing records were read, so that a create cannot double one. */
 export async function deliver(
@@ -246,7 +246,7 @@ async function settlementsOf(
   outcomes: readonly Outcome[],
 ): Promise<readonly Settlement[]> {
   const settlements: Settlement[] = [];
-  const observe: { readonly one: Sendable; readonly outcome: Extract<Outcome, { kind: 'observe' }> }[] = [];
+  const observe: Observing[] = [];
   for (const [i, one] of sent.entries()) {
     const outcome = must(outcomes[i], 'outcome');
     const { delivery } = one;
@@ -276,24 +276,36 @@ async function settlementsOf(
         outcome satisfies never;
     }
   }
-  settlements.push(...(await observeFirst(batch, observe)));
+  settlements.push(...(await observeFirst(batch, context, observe)));
   return settlements;
+}
+
+interface Observing {
+  readonly one: Sendable;
+  readonly outcome: Extract<Outcome, { kind: 'observe' }>;
 }
 
 /** The spoke holds something newer, or holds it already: inbound looks at it, then this is diffed again. */
 async function observeFirst(
   batch: Batch,
-  waiting: readonly { readonly one: Sendable; readonly outcome: Extract<Outcome, { kind: 'observe' }> }[],
+  context: ClaimContext,
+  waiting: readonly Observing[],
 ): Promise<readonly Settlement[]> {
   if (waiting.length === 0) return [];
+  const observed = ({ one, outcome }: Observing): Settlement =>
+    later(batch, one.delivery, outcome.delayMs, outcome.reason, true);
   // The write is over: rejected or refused. Settling first lets inbound judge the record.
-  const settlements = waiting.map(({ one, outcome }) =>
-    later(batch, one.delivery, outcome.delayMs, outcome.reason, true),
-  );
-  await settleBatch(batch, settlements);
+  const over = waiting.filter(({ one }) => one.delivery.intent === null);
+  await settleBatch(batch, over.map(observed));
   const ids = [...new Set(waiting.flatMap(({ outcome }) => outcome.ids))];
   const records = await batch.open.spoke.fetch(batch.mapping.object, ids, readOf(batch), batch.options);
   const seen = new Set(records.map((record) => record.externalId));
+  const tried = waiting.filter((one) => !over.includes(one));
+  const settlements = tried.map((one): Settlement => {
+    const record = earlierTry(one, records);
+    return record === null ? observed(one) : judged(batch, context, one.one.delivery, [record], []);
+  });
+  await settleBatch(batch, settlements);
   const belongsTo = new Map<ExternalId, HubId>();
   for (const { one, outcome } of waiting) {
     if (outcome.belongsHere) for (const id of outcome.ids) belongsTo.set(id, one.delivery.hubId);
@@ -307,4 +319,20 @@ async function observeFirst(
     belongsTo,
   });
   return [];
+}
+
+/**
+ * A write of this record that was never answered, and that a read did not show, may be what changed it, or made it: then what is shown
+ * is judged as it would have been when it was read back (law 5). Null where there was none, or where this is not its record.
+ */
+function earlierTry(
+  { one: { delivery }, outcome: { reason, ids, shown } }: Observing,
+  records: readonly RemoteRecord[],
+): RemoteRecord | null {
+  const { intent } = delivery;
+  if (intent === null) return null;
+  const record = shown ?? records.find(({ externalId }) => ids.includes(externalId)) ?? null;
+  if (record === null || record.deleted) return null;
+  if (reason === 'stale') return intent.op === 'update' ? record : null;
+  return reason === 'duplicate' && intent.op === 'create' && record.hubKey === delivery.hubId ? record : null;
 }

@@ -42,7 +42,8 @@ export async function resolveUnknown(batch: Batch, claimed: readonly Claimed[]):
   return { ...idle, claimed: claimed.length };
 }
 
-function judged(
+/** What became of the unanswered write of this delivery, by what the spoke shows; what is for inbound to look at joins `changed`. */
+export function judged(
   batch: Batch,
   context: ClaimContext,
   delivery: Claimed,

@@ -13,8 +13,14 @@ spokes:
 let wheel: Wheel;
 afterEach(() => wheel.end());
 
-/** A record both know; then nothing but outbound looks at the spoke, and `meanwhile` happens between our next write and its read-back. */
-async function lostAnswer(conditionalWrite: boolean, meanwhile: Record<string, string | number>): Promise<string> {
+/**
+ * A record both know; then nothing but outbound looks at the spoke. Our next write is applied, its answer lost, `meanwhile` happens, and
+ * nobody comes through to look before `found`; where nothing happens meanwhile, anybody may.
+ */
+async function lostAnswer(
+  conditionalWrite: boolean,
+  meanwhile: Record<string, string | number> | null,
+): Promise<string> {
   const fields = { Code: {}, Label: {}, Price: { type: 'number' as const }, Visits: { type: 'number' as const } };
   wheel = await openWheel({
     spokes: { left: { capabilities: { conditionalWrite, tellsAuthor: false }, objects: { Thing: { fields } } } },
@@ -27,12 +33,22 @@ async function lostAnswer(conditionalWrite: boolean, meanwhile: Record<string, s
   await wheel.restart({ roles: ['capture', 'outbound'] });
   let edited = false;
   left.trigger('Thing', (values) => {
-    if (!edited) queueMicrotask(() => left.edit('Thing', id, meanwhile));
+    if (!edited && meanwhile !== null) {
+      queueMicrotask(() => left.edit('Thing', id, meanwhile));
+      left.faults.rates = { refused: 1 };
+    }
     edited = true;
     return values;
   });
   left.faults.next('lostApplied');
   return id;
+}
+
+async function found(): Promise<void> {
+  await wheel.until(
+    async () => (await wheel.sql(`select 1 from truespoke.delivery where state = 'unknown'`)).length > 0,
+  );
+  wheel.remote('left').faults.rates = {};
 }
 
 /** Journaled, and nothing is on its way out. */
@@ -48,8 +64,11 @@ test.each([true, false])(
   async (conditionalWrite) => {
     const id = await lostAnswer(conditionalWrite, { Label: 'by a person' });
     await wheel.sql(`update hub.thing set price = 2`);
-    await out('price', '2.00');
+    await wheel.until(
+      async () => (await wheel.sql(`select 1 from truespoke.delivery where state = 'unknown'`)).length > 0,
+    );
     await wheel.sql(`update hub.thing set label = 'by an application'`);
+    await found();
     await out('label', 'by an application');
     expect(await wheel.sql('select field, hub_value, spoke_value from truespoke.conflict')).toEqual([
       { field: 'label', hub_value: 'by an application', spoke_value: 'by a person' },
@@ -62,10 +81,27 @@ test.each([true, false])(
 test('F64 somebody counts on from the number that our write brought: a part of the write that still shows proves that all of it came', async () => {
   const id = await lostAnswer(true, { Visits: 10 });
   await wheel.sql(`update hub.thing set price = 2, visits = 9`);
+  await found();
   await out('visits', '9');
   await wheel.until(async () => (await wheel.sql('select 1 from hub.thing where visits <> 9')).length === 1);
   await out('visits', '10');
   expect(await wheel.sql('select visits::text as visits from hub.thing')).toEqual([{ visits: '10' }]);
   expect(wheel.remote('left').get('Thing', id)?.fields['Visits' as never]).toBe(10);
   expect(await wheel.sql('select field from truespoke.conflict')).toEqual([]);
+});
+
+test('F98 F64 a read-back that lags behind our own unanswered write: the refused condition of the next try tells that it came', async () => {
+  const id = await lostAnswer(true, null);
+  const left = wheel.remote('left');
+  const lagMs = 1_500;
+  // Older than reads will lag, or it would be an absence.
+  await wheel.until(() => left.view('Thing', lagMs).get(id) !== undefined);
+  left.faults.staleReadMs = lagMs;
+  await wheel.sql(`update hub.thing set visits = 9`);
+  await out('visits', '9');
+  left.faults.staleReadMs = 0;
+  await wheel.restart();
+  await wheel.settled();
+  expect(await wheel.sql('select visits::text as visits from hub.thing')).toEqual([{ visits: '9' }]);
+  expect(left.get('Thing', id)?.fields['Visits' as never]).toBe(9);
 });
