@@ -3,11 +3,13 @@
 import type { CallOptions } from '../connectors/connector.js';
 import { ConfigError, RateLimited, SpokePaused } from '../base/errors.js';
 import { lookAgain } from '../inbound/lagging.js';
+import { mappingsOf } from '../inbound/pipeline.js';
 import { selectionOf } from '../mapping/selection.js';
 import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
 import { pollEveryMs } from '../model/quota.js';
 import { missingRecord, type RemoteRecord } from '../model/record.js';
 import { loadFeeds } from '../store/cursors.js';
+import { settledMarks } from '../store/link-images.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
 import { transaction } from '../store/pool.js';
@@ -239,7 +241,10 @@ async function takeSlice(
   signal: AbortSignal,
 ): Promise<void> {
   const fields = selectionOf(context.mapping, live.name, object);
-  const records = await live.spoke.fetch(object, [...hints.keys()], fields, { lane: 'interactive', signal });
+  const ids = [...hints.keys()];
+  const entities = mappingsOf(context.mapping, live.name, object).map(({ entity }) => entity);
+  const settled = await settledMarks(context.pool, live.name, entities, ids);
+  const records = await live.spoke.fetch(object, ids, fields, { lane: 'interactive', signal });
   const seen = new Set(records.map((record) => record.externalId));
   const absent = [...hints].filter(([id]) => !seen.has(id));
   const believed = absent.filter(([, all]) => all.some((hint) => hint.deleted || hint.topic === absentTopic));
@@ -250,6 +255,7 @@ async function takeSlice(
     object,
     records: [...records, ...believed.map(([id]) => missingRecord(object, id))],
     evidence: 'fetched',
+    settled,
     lane: 'interactive',
     // Before the effects: a record that must be fetched once more leaves a new hint behind.
     before: async (tx) => {

@@ -5,6 +5,7 @@ import type { Version } from '../model/ids.js';
 import { AssertionFailed } from '../base/assert.js';
 import { BadValue, type SpokeMapping } from '../mapping/mapping.js';
 import { sameHub, sameRemote } from '../mapping/values.js';
+import { settledKey } from '../model/link.js';
 import type { HubRow } from '../model/record.js';
 import type { BatchContext } from './batch.js';
 import type { Decision, DecisionOf, Incoming, Survivor, Upsert } from './decision.js';
@@ -21,6 +22,8 @@ export interface Stages {
 
 export interface DecideRules {
   readonly evidence: Evidence;
+  /** When our last write to each record was confirmed, as it stood before they were read; left out = nothing of ours was under way then. */
+  readonly settled?: ReadonlyMap<string, string | null> | undefined;
   readonly nowMs: number;
 }
 
@@ -90,11 +93,28 @@ function judge(context: BatchContext, stages: Stages, rules: DecideRules, incomi
     // Fields without a base were mapped since: nothing there could be older than what we know.
     if (shown === 'differs') return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
   }
+  if (mayPredateOurs(context.mapping, rules, link, incoming) && compareWithBase(fields, link) !== 'same') {
+    return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
+  }
   const row = context.rows.get(link.hubId);
   if (row === undefined || row.deletedAt !== null) {
     return { incoming, kind: 'ignore', why: 'deleted_in_hub', conflicts: overruled(context, link, fields) };
   }
   return upsert(context, stages, incoming, { row, link, fields, later, nowMs: rules.nowMs });
+}
+
+/**
+ * A write of ours was confirmed since this record was asked for, and the stamp does not tell which of the two was first: a coarse one covers
+ * both. The read is made again.
+ */
+function mayPredateOurs(
+  { entity }: SpokeMapping,
+  { evidence, settled }: DecideRules,
+  link: Link,
+  { record }: Incoming,
+): boolean {
+  if (evidence === 'listing' || settled === undefined || record.version !== link.version) return false;
+  return (settled.get(settledKey(entity, record.externalId)) ?? null) !== (link.settledAt ?? null);
 }
 
 /** The hub deleted what the spoke has edited since: the deletion goes on, the edits are kept in the conflict log (F118). */

@@ -71,6 +71,8 @@ export interface Page {
   readonly object: ObjectName;
   readonly records: readonly RemoteRecord[];
   readonly evidence: Evidence;
+  /** For records read by id: when our last write to each was confirmed, as it stood before they were read. */
+  readonly settled?: ReadonlyMap<string, string | null> | undefined;
   /** Backfill pages yield to live edits on their way out. */
   readonly lane: 'interactive' | 'backfill';
   /** Deletions in it were approved by a person. */
@@ -289,7 +291,7 @@ async function processBatch(
   const decided: Decision[] = [];
   const unlinked: Unlinked[] = [];
   for (const incoming of records) {
-    const decision = decide(context, stages, { evidence: page.evidence, nowMs }, incoming);
+    const decision = decide(context, stages, { evidence: page.evidence, settled: page.settled, nowMs }, incoming);
     if (decision.kind === 'unlinked') unlinked.push(decision);
     else decided.push(decision);
   }

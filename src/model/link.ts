@@ -28,9 +28,14 @@ export interface Link {
   readonly unseen?: readonly FieldName[] | undefined;
   /** The newest version of the remote record that this link has taken account of. */
   readonly version: Version;
+  /** When a write of ours was last confirmed; null or left out = never. To be compared for equality only: clocks step. */
+  readonly settledAt?: string | null | undefined;
 }
 
 /** How the values of a field's remote paths are kept in a base: a single one bare, several as a list. */
 export function imageOf(values: readonly RemoteValue[]): RemoteValue {
   return values.length === 1 ? (values[0] ?? null) : values;
 }
+
+/** Names a link among those of its spoke. */
+export const settledKey = (entity: EntityName, id: ExternalId): string => `${entity}/${id}`;

@@ -1,6 +1,7 @@
 // Owns the cheap look at links: what each spoke last showed, without locks and without the hub's half. For telling apart what is
 // unchanged before anything is locked; whoever means to write reads the links again under their locks.
 import type { EntityName, ExternalId, FieldName, SpokeName, Version } from '../model/ids.js';
+import { settledKey } from '../model/link.js';
 import type { RemoteValue } from '../model/record.js';
 import { textArray } from './copy.js';
 import type { Queryable } from './pool.js';
@@ -64,4 +65,25 @@ export async function pageUnseen(
     externalId: row['external_id'] as ExternalId,
     fields: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
   }));
+}
+
+/** When a write of ours to each of these records was last confirmed, by `settledKey`: any change of it tells that there was one since. */
+export async function settledMarks(
+  db: Queryable,
+  spoke: SpokeName,
+  entities: readonly EntityName[],
+  ids: readonly ExternalId[],
+): Promise<ReadonlyMap<string, string | null>> {
+  const { rows } = await db.query({
+    name: 'link_settled_marks',
+    text: `select l.entity, l.external_id, l.settled_at from truespoke.link l
+      where l.spoke = $1 and l.entity = any($2::text[]) and l.external_id = any($3::text[])`,
+    values: [spoke, textArray(entities), textArray(ids)],
+  });
+  return new Map(
+    rows.map((row) => [
+      settledKey(row['entity'] as EntityName, row['external_id'] as ExternalId),
+      row['settled_at'] ?? null,
+    ]),
+  );
 }

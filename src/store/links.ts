@@ -16,7 +16,7 @@ import { jsonArray, textArray } from './copy.js';
 import type { Queryable, Row, Tx } from './pool.js';
 
 const columns = `l.spoke, l.entity, l.hub_id, l.external_id, l.state, l.base_hub, l.base_remote, l.version,
-  l.overruled, l.unseen`;
+  l.overruled, l.unseen, l.settled_at`;
 
 function toLink(row: Row): Link {
   const hub = JSON.parse(row['base_hub'] ?? '{}') as Record<FieldName, HubValue>;
@@ -34,6 +34,7 @@ function toLink(row: Row): Link {
     overruled: JSON.parse(row['overruled'] ?? '{}') as Record<FieldName, RemoteValue>,
     unseen: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
     version: version(row['version'] ?? ''),
+    settledAt: row['settled_at'] ?? null,
   };
 }
 

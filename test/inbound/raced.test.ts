@@ -1,4 +1,5 @@
 // Inbound judges a record while outbound settles the create that made it: one of the two comes first, the record stays one.
+// Proves: Law 4
 import { resolve } from 'node:path';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -12,6 +13,7 @@ import { entityName, externalId, hubId, objectName, remotePath, spokeName, versi
 import type { RemoteRecord } from '../../src/model/record.js';
 import { migrateHub } from '../../src/store/hub-schema.js';
 import { openHubTable } from '../../src/store/hub.js';
+import { settledMarks } from '../../src/store/link-images.js';
 import { saveLinks } from '../../src/store/links.js';
 import { migrate } from '../../src/store/migrate.js';
 import { Pool, transaction } from '../../src/store/pool.js';
@@ -123,4 +125,34 @@ test('a create that is settled while inbound looks at its record makes no second
   const { rows } = await db.pool.query(`select id::text as id from hub.line`);
   expect(rows).toEqual([{ id }]);
   expect(tally).toMatchObject({ created: 0, refetched: 1 });
+});
+
+test('a read that was asked for before our write was confirmed is made again where the stamp does not tell which was first', async () => {
+  const [other, row] = [externalId('r-2'), hubId('019b76da-c580-7b2b-8111-37cc16b3453b')];
+  const entity = mapping.entities.get(feed.entity);
+  if (entity === undefined) throw new Error('not mapped');
+  await db.pool.query(`insert into hub.line (id, label) values ($1, 'ours')`, [row]);
+  const marks = (): ReturnType<typeof settledMarks> => settledMarks(db.pool, feed.spoke, [feed.entity], [other]);
+  const asked = await marks();
+  const base = { [entity.fields[0]?.name ?? '']: { hub: 'ours', remote: 'ours' } };
+  const link = { hubId: row, externalId: other, state: 'live' as const, base, version: record.version };
+  await transaction(db.pool, (tx) => saveLinks(tx, feed, [{ ...link, settledAtMs: 1_000 }], 1_000));
+  const inbound = createInbound({
+    pool: db.pool,
+    clock: systemClock,
+    ids: systemIds(systemClock),
+    log: silentLog,
+    mapping,
+    tables: new Map([[feed.entity, await openHubTable(db.pool, entity)]]),
+    limits: defaultLimits.inbound,
+  });
+  const shown = { ...record, externalId: other, fields: { [remotePath('Label')]: 'another' } };
+  const page = { ...feed, object: record.object, records: [shown], evidence: 'fetched', lane: 'interactive' } as const;
+  const label = async (): Promise<unknown> =>
+    (await db.pool.query(`select label from hub.line where id = $1`, [row])).rows[0]?.['label'];
+
+  expect((await inbound.accept({ ...page, settled: asked })).refetched).toBe(1);
+  expect(await label()).toBe('ours');
+  expect((await inbound.accept({ ...page, settled: await marks() })).updated).toBe(1);
+  expect(await label()).toBe('another');
 });
