@@ -270,8 +270,9 @@ export function confirmedVersion(stamp: Version, record: RemoteRecord | null): V
   return record === null ? version('') : stamp;
 }
 
+/** Where nothing is known of what stood there before, what is shown proves nothing. */
 const isNew = (before: BasePair | undefined, now: BasePair): boolean =>
-  !sameRemote(before === undefined ? null : before.remote, now.remote);
+  before !== undefined && !sameRemote(before.remote, now.remote);
 
 /**
  * Someone changed the record after a write of ours that was never answered: what it still shows of ours is agreed on, the rest is for
