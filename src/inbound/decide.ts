@@ -113,8 +113,10 @@ function mayPredateOurs(
   link: Link,
   { record }: Incoming,
 ): boolean {
-  if (evidence === 'listing' || settled === undefined || record.version !== link.version) return false;
-  return (settled.get(settledKey(entity, record.externalId)) ?? null) !== (link.settledAt ?? null);
+  if (evidence === 'listing' || record.version !== link.version) return false;
+  // Embedded children are not asked for by themselves.
+  const asked = settled?.get(settledKey(entity, record.externalId));
+  return asked !== undefined && asked !== (link.settledAt ?? null);
 }
 
 /** The hub deleted what the spoke has edited since: the deletion goes on, the edits are kept in the conflict log (F118). */

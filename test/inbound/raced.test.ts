@@ -133,9 +133,10 @@ test('a read that was asked for before our write was confirmed is made again whe
   if (entity === undefined) throw new Error('not mapped');
   await db.pool.query(`insert into hub.line (id, label) values ($1, 'ours')`, [row]);
   const marks = (): ReturnType<typeof settledMarks> => settledMarks(db.pool, feed.spoke, [feed.entity], [other]);
-  const asked = await marks();
   const base = { [entity.fields[0]?.name ?? '']: { hub: 'ours', remote: 'ours' } };
   const link = { hubId: row, externalId: other, state: 'live' as const, base, version: record.version };
+  await transaction(db.pool, (tx) => saveLinks(tx, feed, [{ ...link, settledAtMs: null }], 0));
+  const asked = await marks();
   await transaction(db.pool, (tx) => saveLinks(tx, feed, [{ ...link, settledAtMs: 1_000 }], 1_000));
   const inbound = createInbound({
     pool: db.pool,
