@@ -44,7 +44,7 @@ interface Running {
 }
 
 export interface IoOptions {
-  /** Its events are chosen with this name's weight. Handed on by hand: to have it follow each promise cost a tenth of a seed. */
+  /** Its events are chosen with this name's weight. Handed on by hand, not by what follows a promise. */
   readonly actor?: string;
   /** Backend of the statement: lets the scheduler see that it waits for a lock of someone who is not running now. */
   readonly pid?: () => number | null;
