@@ -9,7 +9,7 @@ import { cursor, type ExternalId, type ObjectName } from '../model/ids.js';
 import { pollEveryMs } from '../model/quota.js';
 import { missingRecord, type RemoteRecord } from '../model/record.js';
 import { loadFeeds } from '../store/cursors.js';
-import { settledMarks } from '../store/link-images.js';
+import { knownSince, settledMarks } from '../store/link-images.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { markReplayed, readyWaiting, type Parked } from '../store/parked.js';
 import { transaction } from '../store/pool.js';
@@ -200,6 +200,8 @@ export async function workInbox(context: EngineContext, live: LiveSpoke, signal:
 /** Asked again once: a single failed look is not enough to believe that a record is gone (F102). */
 const absentTopic = 'absent';
 const absentDelayMs = 2_000;
+/** Reads by id may lag so far behind what was seen or written that a record which has just come to be is not there yet in either look. */
+const youngMs = 5_000;
 
 async function takeHints(
   context: EngineContext,
@@ -247,9 +249,13 @@ async function takeSlice(
   const records = await live.spoke.fetch(object, ids, fields, { lane: 'interactive', signal });
   const seen = new Set(records.map((record) => record.externalId));
   const absent = [...hints].filter(([id]) => !seen.has(id));
-  const believed = absent.filter(([, all]) => all.some((hint) => hint.deleted || hint.topic === absentTopic));
-  const doubted = absent.filter((one) => !believed.includes(one));
   const nowMs = context.clock.now();
+  const toldOf = absent.filter(([, all]) => all.some((hint) => hint.deleted));
+  const twice = absent.filter((one) => !toldOf.includes(one) && one[1].some((hint) => hint.topic === absentTopic));
+  const twiceIds = twice.map(([id]) => id);
+  const young = await knownSince(context.pool, live.name, entities, twiceIds, nowMs - youngMs);
+  const believed = [...toldOf, ...twice.filter(([id]) => !young.has(id))];
+  const doubted = absent.filter((one) => !believed.includes(one));
   const tally = await context.inbound.accept({
     spoke: live.name,
     object,

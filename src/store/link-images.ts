@@ -67,6 +67,25 @@ export async function pageUnseen(
   }));
 }
 
+/** Which of these records were known to exist at or after `sinceMs`: read, or written to with an answer. */
+export async function knownSince(
+  db: Queryable,
+  spoke: SpokeName,
+  entities: readonly EntityName[],
+  ids: readonly ExternalId[],
+  sinceMs: number,
+): Promise<ReadonlySet<ExternalId>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await db.query({
+    name: 'link_known_since',
+    text: `select l.external_id from truespoke.link l
+      where l.spoke = $1 and l.entity = any($2::text[]) and l.external_id = any($3::text[]) and l.state = 'live'
+        and l.updated_at >= $4::timestamptz`,
+    values: [spoke, textArray(entities), textArray(ids), new Date(sinceMs).toISOString()],
+  });
+  return new Set(rows.map((row) => row['external_id'] as ExternalId));
+}
+
 /** When a write of ours to each of these records was last confirmed, by `settledKey`: any change of it tells that there was one since. */
 export async function settledMarks(
   db: Queryable,

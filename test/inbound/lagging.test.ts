@@ -1,5 +1,5 @@
 // A read by id that lags behind the listing that asked for it is made again (F98).
-// Proves: Law 4
+// Proves: Law 4, Law 8
 import { afterEach, describe, expect, test } from 'vitest';
 import { lookAgain } from '../../src/inbound/lagging.js';
 import { shownBy } from '../../src/model/shown.js';
@@ -74,5 +74,36 @@ describe('the running engine', () => {
     );
     await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'Anna'`)).length === 1);
     await on.settled();
+  });
+
+  test('F102 a record that has just come to be is not gone because reads by id do not show it yet, however often they are made', async () => {
+    const on = (wheel = await openWheel({
+      spokes: { left: { capabilities: { stream: false }, objects: { Contact: { fields: { Name: {} } } } } },
+      mappings: [
+        'entity: person\nfields: { name: text }\nspokes: { left: { object: Contact, fields: { name: Name }, delete: propagate } }',
+      ],
+      engine: { pollMs: 600_000 },
+    }));
+    const remote = on.remote('left');
+    on.start();
+    await on.settled();
+    await on.sql(`insert into hub.person (name) values ('Ann')`);
+    await on.until(() => remote.list('Contact').length === 1);
+    await on.settled();
+    remote.faults.staleReadMs = 60_000;
+    await on.sql(
+      `insert into truespoke.inbox (spoke, event_id, topic, object, external_id, deleted, compliance, received_at)
+       values ('left', 'absent:once', 'absent', 'Contact', $1, false, false, now())`,
+      [remote.list('Contact')[0]?.id],
+    );
+    const asked = `select 1 from truespoke.inbox where topic = 'absent' and event_id <> 'absent:once' and not_before > received_at`;
+    await on.until(async () => (await on.sql(asked)).length > 0);
+    expect(await on.sql('select name from hub.person')).toEqual([{ name: 'Ann' }]);
+    remote.faults.heal();
+    await on.settled();
+    expect([await on.sql('select name from hub.person'), remote.list('Contact').length]).toEqual([
+      [{ name: 'Ann' }],
+      1,
+    ]);
   });
 });
