@@ -138,8 +138,10 @@ function unseen({ mapping }: BatchContext, link: Link, row: HubRow | undefined):
   return mapping.fields.flatMap(({ field, direction }): MergeConflict[] => {
     const base = link.base[field.name];
     const hub = row.fields[field.name] ?? null;
-    if (direction === 'in' || base === undefined || sameHub(field.type, base.hub, hub)) return [];
-    return [{ field: field.name, policy: 'delete', winner: 'spoke', base: base.hub, hub, spoke: null, remote: null }];
+    // Where nothing was agreed on yet, what the hub holds has never been there.
+    const agreed = base?.hub ?? null;
+    if (direction === 'in' || sameHub(field.type, agreed, hub)) return [];
+    return [{ field: field.name, policy: 'delete', winner: 'spoke', base: agreed, hub, spoke: null, remote: null }];
   });
 }
 

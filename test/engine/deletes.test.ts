@@ -145,6 +145,20 @@ describe('F118 delete against update', () => {
     });
   });
 
+  test('the spoke deletes a record whose field it never had from the hub: the value is in the conflict log too', async () => {
+    const { on, a } = await started('propagate');
+    await on.stop();
+    // As when what we wrote was refused: nothing was ever agreed on.
+    await on.sql(
+      `update truespoke.link set base_hub = base_hub - 'name', base_remote = base_remote - 'name' where spoke = 'left'`,
+    );
+    on.remote('left').remove('Contact', a);
+    await on.restart();
+    await on.until(() => on.remote('right').list('Client').length === 0);
+    await on.settled();
+    expect(await conflicts(on)).toMatchObject([{ spoke: 'left', field: 'name', base: null, hub_value: 'Ann' }]);
+  });
+
   test('the hub deletes what the spoke has edited: gone on both sides, the edit is in the conflict log', async () => {
     const { on, a } = await started('propagate');
     await on.stop();
