@@ -1,20 +1,11 @@
 // A write of ours that nobody answered and that was not found shows in the spoke at last (F65): inbound must not take it for an edit.
 // Proves: Law 5
-import { resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.js';
-import { silentLog } from '../../src/base/log.js';
-import { systemIds } from '../../src/base/random.js';
-import { defaultLimits } from '../../src/engine/engine.js';
-import { createInbound } from '../../src/inbound/pipeline.js';
 import { parseMapping } from '../../src/mapping/load.js';
 import { entityName, externalId, hubId, objectName, spokeName, version } from '../../src/model/ids.js';
 import type { RemoteFields, RemoteRecord } from '../../src/model/record.js';
-import { migrateHub } from '../../src/store/hub-schema.js';
-import { openHubTable } from '../../src/store/hub.js';
-import { migrate } from '../../src/store/migrate.js';
-import { registerSpoke } from '../../src/store/spokes.js';
-import { testDatabase, type TestDatabase } from '../support/postgres.js';
+import { openHub, openInbound } from '../support/inbound.js';
+import type { TestDatabase } from '../support/postgres.js';
 
 const text = `
 entity: thing
@@ -28,10 +19,7 @@ const id = '019b76da-c580-7b2b-8111-37cc16b3453a';
 
 let db: TestDatabase;
 beforeAll(async () => {
-  db = await testDatabase();
-  await migrate(db.pool, resolve('migrations'));
-  await migrateHub(db.pool, mapping);
-  await registerSpoke(db.pool, feed.spoke, 'memory');
+  db = await openHub(mapping, feed.spoke);
 });
 afterAll(() => db.drop());
 
@@ -44,10 +32,6 @@ test('F65 a create that arrived late is found: what it brought stays behind the 
      values ('crm', 'thing', $1, 'pending', 2, 0, $2, 'not_applied', now())`,
     [id, JSON.stringify({ op: 'create', externalId: null, fields: {}, hub, sentAtMs: 0 })],
   );
-  const common = { clock: systemClock, ids: systemIds(systemClock), log: silentLog, mapping };
-  const entity = mapping.entities.get(feed.entity);
-  if (entity === undefined) throw new Error('not mapped');
-  const tables = new Map([[feed.entity, await openHubTable(db.pool, entity)]]);
   const record: RemoteRecord = {
     object: objectName('Thing'),
     externalId: externalId('t-1'),
@@ -61,11 +45,8 @@ test('F65 a create that arrived late is found: what it brought stays behind the 
   };
   const belongsTo = new Map([[record.externalId, hubId(id)]]);
   const page = { spoke: feed.spoke, object: record.object, records: [record], lane: 'interactive' } as const;
-  await createInbound({ ...common, pool: db.pool, tables, limits: defaultLimits.inbound }).accept({
-    ...page,
-    evidence: 'fetched',
-    belongsTo,
-  });
+  const inbound = await openInbound(db, mapping);
+  await inbound.accept({ ...page, evidence: 'fetched', belongsTo });
   const { rows } = await db.pool.query(`select code, label, low::text as low, visits::text as visits from hub.thing`);
   expect(rows).toEqual([{ code: 'a', label: 'by a person', low: '54', visits: '12' }]);
   const links = await db.pool.query(

@@ -1,21 +1,12 @@
 // Many new records are copied in, few are inserted: the hub, the links and their bases must not tell which.
-import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.js';
-import { silentLog } from '../../src/base/log.js';
-import { systemIds } from '../../src/base/random.js';
-import { defaultLimits } from '../../src/engine/engine.js';
-import { createInbound } from '../../src/inbound/pipeline.js';
 import type { Tally } from '../../src/inbound/decision.js';
 import { parseMapping } from '../../src/mapping/load.js';
 import { entityName, externalId, objectName, spokeName, version } from '../../src/model/ids.js';
 import type { RemoteFields, RemoteRecord } from '../../src/model/record.js';
-import { migrateHub } from '../../src/store/hub-schema.js';
-import { openHubTable } from '../../src/store/hub.js';
-import { migrate } from '../../src/store/migrate.js';
 import type { Row } from '../../src/store/pool.js';
-import { registerSpoke } from '../../src/store/spokes.js';
-import { testDatabase, type TestDatabase } from '../support/postgres.js';
+import { openHub, openInbound } from '../support/inbound.js';
+import type { TestDatabase } from '../support/postgres.js';
 
 const { mapping } = parseMapping(
   [
@@ -99,19 +90,8 @@ const columns =
     .join(', ') ?? '';
 
 async function accept(db: TestDatabase, records: readonly RemoteRecord[], copyFrom: number): Promise<Made> {
-  const entity = mapping.entities.get(part);
-  if (entity === undefined) throw new Error('not mapped');
   await db.pool.query('truncate hub.part, truespoke.link, truespoke.parked');
-  const table = await openHubTable(db.pool, entity);
-  const inbound = createInbound({
-    pool: db.pool,
-    clock: systemClock,
-    ids: systemIds(systemClock),
-    log: silentLog,
-    mapping,
-    tables: new Map([[part, table]]),
-    limits: { ...defaultLimits.inbound, copyFrom },
-  });
+  const inbound = await openInbound(db, mapping, { limits: { copyFrom } });
   const object = objectName('Part');
   const tally = await inbound.accept({ spoke, object, records, evidence: 'listing', lane: 'backfill' });
   const { rows } = await db.pool.query<Row>(
@@ -134,10 +114,7 @@ async function bothWays(db: TestDatabase, records: readonly RemoteRecord[]): Pro
 describe('many new records, copied in', () => {
   let db: TestDatabase;
   beforeAll(async () => {
-    db = await testDatabase();
-    await migrate(db.pool, resolve('migrations'));
-    await migrateHub(db.pool, mapping);
-    await registerSpoke(db.pool, spoke, 'memory');
+    db = await openHub(mapping, spoke);
   });
   afterAll(() => db.drop());
   const parts = Array.from({ length: 60 }, (_, i) => partOf(i));

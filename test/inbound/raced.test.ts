@@ -1,24 +1,15 @@
 // Inbound judges a record while outbound settles the create that made it: one of the two comes first, the record stays one.
 // Proves: Law 4
-import { resolve } from 'node:path';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.js';
-import { silentLog } from '../../src/base/log.js';
-import { systemIds } from '../../src/base/random.js';
-import { defaultLimits } from '../../src/engine/engine.js';
-import { createInbound } from '../../src/inbound/pipeline.js';
 import { parseMapping } from '../../src/mapping/load.js';
 import { entityName, externalId, hubId, objectName, remotePath, spokeName, version } from '../../src/model/ids.js';
 import type { RemoteRecord } from '../../src/model/record.js';
-import { migrateHub } from '../../src/store/hub-schema.js';
-import { openHubTable } from '../../src/store/hub.js';
 import { settledMarks } from '../../src/store/link-images.js';
 import { saveLinks } from '../../src/store/links.js';
-import { migrate } from '../../src/store/migrate.js';
 import { Pool, transaction } from '../../src/store/pool.js';
-import { registerSpoke } from '../../src/store/spokes.js';
-import { testDatabase, type TestDatabase } from '../support/postgres.js';
+import { openHub, openInbound } from '../support/inbound.js';
+import type { TestDatabase } from '../support/postgres.js';
 
 const { mapping } = parseMapping(
   [
@@ -73,10 +64,7 @@ class InterruptedPool extends Pool {
 
 let db: TestDatabase;
 beforeAll(async () => {
-  db = await testDatabase();
-  await migrate(db.pool, resolve('migrations'));
-  await migrateHub(db.pool, mapping);
-  await registerSpoke(db.pool, feed.spoke, 'memory');
+  db = await openHub(mapping, feed.spoke);
 });
 afterAll(() => db.drop());
 
@@ -105,15 +93,7 @@ test('a create that is settled while inbound looks at its record makes no second
     );
   // After the look for links by external id, before the one by hub id.
   const pool = new InterruptedPool(db.url, 'distinct on (l.hub_id)', settle);
-  const inbound = createInbound({
-    pool,
-    clock: systemClock,
-    ids: systemIds(systemClock),
-    log: silentLog,
-    mapping,
-    tables: new Map([[feed.entity, await openHubTable(db.pool, entity)]]),
-    limits: defaultLimits.inbound,
-  });
+  const inbound = await openInbound(db, mapping, { pool });
   const tally = await inbound.accept({
     spoke: feed.spoke,
     object: record.object,
@@ -138,15 +118,7 @@ test('a read that was asked for before our write was confirmed is made again whe
   await transaction(db.pool, (tx) => saveLinks(tx, feed, [{ ...link, settledAtMs: null }], 0));
   const asked = await marks();
   await transaction(db.pool, (tx) => saveLinks(tx, feed, [{ ...link, settledAtMs: 1_000 }], 1_000));
-  const inbound = createInbound({
-    pool: db.pool,
-    clock: systemClock,
-    ids: systemIds(systemClock),
-    log: silentLog,
-    mapping,
-    tables: new Map([[feed.entity, await openHubTable(db.pool, entity)]]),
-    limits: defaultLimits.inbound,
-  });
+  const inbound = await openInbound(db, mapping);
   const shown = { ...record, externalId: other, fields: { [remotePath('Label')]: 'another' } };
   const page = { ...feed, object: record.object, records: [shown], evidence: 'fetched', lane: 'interactive' } as const;
   const label = async (): Promise<unknown> =>
