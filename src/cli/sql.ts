@@ -42,17 +42,20 @@ export async function execute(statement: string | undefined, options: SqlOptions
       return 0;
     } catch (cause) {
       if (sqlState(cause) === undefined) throw cause;
-      const { message, hint } = cause as Error & { readonly hint?: string };
+      const { message, hint, routine } = cause as Error & { readonly hint?: string; readonly routine?: string };
       throw new ConfigError({
         code: 'statement_refused',
         message: `Postgres refuses it: ${message}`,
-        hint: hint ?? (message.includes('multiple commands') ? several : 'Correct the statement.'),
+        hint: hint ?? (isSeveral(sqlState(cause), routine) ? several : 'Correct the statement.'),
         cause,
       });
     }
   });
 }
 
+/** Postgres says it in its own language (lc_messages); the place in its source that refuses is always the same. A plain mistake comes from the grammar. */
+const isSeveral = (state: string | undefined, routine: string | undefined): boolean =>
+  state === '42601' && routine === 'exec_parse_message';
 const several = 'One statement a call; `truespoke sql --url` is for a client of your own.';
 
 /** Control characters are shown as what they are: a value must not draw on the terminal. */

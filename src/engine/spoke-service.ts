@@ -15,7 +15,8 @@ import {
   type SpokeSetup,
 } from './connect.js';
 import type { EngineContext, LiveSpoke } from './context.js';
-import { listenSpoke, pollSpoke, workInbox, type InboundSchedule } from './inbound-service.js';
+import { pollSpoke, type InboundSchedule } from './inbound-service.js';
+import { listenSpoke, workInbox } from './inbox-service.js';
 import { deliverSpoke } from './outbound-service.js';
 import { reconcileSpoke } from './schedule.js';
 import { superviseAll, type Service } from './service.js';

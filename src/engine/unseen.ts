@@ -6,8 +6,8 @@ import type { SpokeMapping } from '../mapping/mapping.js';
 import type { EntityName, ExternalId } from '../model/ids.js';
 import { pageUnseen } from '../store/link-images.js';
 import type { EngineContext, LiveSpoke } from './context.js';
-import { elected } from './inbound-service.js';
 import { countPage } from './pages.js';
+import { elected } from './turns.js';
 
 /** Runs until the signal aborts; rejects when the spoke cannot be read. */
 export async function watchUnseen(

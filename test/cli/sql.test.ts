@@ -33,7 +33,8 @@ describe('sql', () => {
     withProject(database.url, async (cwd, env) => {
       for (const [text, cause] of [
         ['select * from hub.nothing', /relation "hub\.nothing" does not exist/],
-        ['select 1; select 2', /multiple commands/],
+        ['selekt 1', /Correct the statement/],
+        ['select 1; select 2', /One statement a call/],
       ] as const) {
         const { code, err } = await truespoke(['sql', text], { cwd, env });
         expect([code, err]).toEqual([2, expect.stringMatching(cause)]);

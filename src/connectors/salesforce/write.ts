@@ -1,6 +1,7 @@
 // Owns a batch of writes from end to end: prepare, group, send, companions, read back. Results have the length and order of the
 // writes. Rejects only while no write can have had an effect; from the first call on, what was not sent says so in its result.
 import { OutcomeUnknown, TruespokeError } from '../../base/errors.js';
+import { groupBy } from '../../base/group-by.js';
 import { must } from '../../base/assert.js';
 import { externalId, version } from '../../model/ids.js';
 import type { RemoteRecord } from '../../model/record.js';
@@ -71,13 +72,11 @@ export async function writeAll(
 
 /** One call's worth: same object and verb. F71: a record that comes twice goes in two calls, in order. */
 function grouped(list: readonly Prepared[]): Prepared[][] {
-  const kinds = new Map<string, Prepared[]>();
-  for (const prepared of list) {
-    const round = rounds(list, prepared);
+  const kinds = groupBy(list, (prepared) => {
+    const { op, object } = prepared.write;
     const conditional = prepared.write.op === 'update' && prepared.write.expect !== null;
-    const key = [round, prepared.write.op, prepared.write.object, conditional].join(' ');
-    kinds.set(key, [...(kinds.get(key) ?? []), prepared]);
-  }
+    return [rounds(list, prepared), op, object, conditional].join(' ');
+  });
   // F72: neighbours under one parent stay together.
   return [...kinds.entries()]
     .sort(([a], [b]) => Number(a.split(' ')[0]) - Number(b.split(' ')[0]))

@@ -1,6 +1,7 @@
 // Owns writes: each planned from the catalogue, many in one request by alias, results matched by alias.
 // Promises one result a write, in order; a result that is not surely known is `unknown`. Never sends a write twice.
 import { BadRecord, OutcomeUnknown, RateLimited, TruespokeError } from '../../base/errors.js';
+import { groupBy } from '../../base/group-by.js';
 import { externalId, version } from '../../model/ids.js';
 import type { ExternalId } from '../../model/ids.js';
 import type { CallOptions, Write, WriteResult } from '../connector.js';
@@ -303,9 +304,7 @@ function combine(parts: readonly WriteResult[]): WriteResult {
 }
 
 function bySpec<T extends { readonly spec: ObjectSpec }>(all: readonly T[]): readonly (readonly T[])[] {
-  const groups = new Map<string, T[]>();
-  for (const each of all) groups.set(each.spec.name, [...(groups.get(each.spec.name) ?? []), each]);
-  return [...groups.values()];
+  return [...groupBy(all, ({ spec }) => spec.name).values()];
 }
 
 function byCost(group: readonly Planned[], api: Api): readonly (readonly Planned[])[] {

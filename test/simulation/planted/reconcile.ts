@@ -52,7 +52,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
   {
     name: 'believed-gone-at-first-sight',
     law: 'law 8',
-    file: 'src/engine/inbound-service.ts',
+    file: 'src/engine/inbox-service.ts',
     find: `absent.filter(([, all]) => all.some((hint) => hint.deleted));`,
     replace: `absent;`,
     plan: stale,

@@ -1,0 +1,174 @@
+// Works off the inbox of one spoke: what webhooks, streams and the engine itself ask to be read again. Each hint is read by id, so that an
+// old or forged event can only show the present state (F86, F90). Owns when an absence is believed and when a read that lags is made again.
+import { groupBy } from '../base/group-by.js';
+import { lookAgain } from '../inbound/lagging.js';
+import { mappingsOf } from '../inbound/pipeline.js';
+import { selectionOf } from '../mapping/selection.js';
+import type { ExternalId, ObjectName } from '../model/ids.js';
+import { missingRecord, type RemoteRecord } from '../model/record.js';
+import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
+import { knownSince, settledMarks } from '../store/link-images.js';
+import { transaction } from '../store/pool.js';
+import type { EngineContext, LiveSpoke } from './context.js';
+import { countPage } from './pages.js';
+import { eachAlone, elected } from './turns.js';
+import { replayWaiting } from './waiting.js';
+
+/** Runs until the signal aborts; rejects when the spoke cannot be read. */
+export async function workInbox(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
+  await elected(context, live, 'inbox', signal);
+  while (!signal.aborted) {
+    await live.whenOpen(signal);
+    const hints = await dueHints(context.pool, live.name, 500, context.clock.now());
+    const groups = groupBy(hints, (hint) => hint.object);
+    await eachAlone(groups, signal, ([object, group]) => takeHints(context, live, object, group, signal));
+    if (hints.length > 0) await replayWaiting(context, live);
+    else await live.hintBell.wait(context.clock, 500, signal);
+  }
+}
+
+/** Asked again once: a single failed look is not enough to believe that a record is gone (F102). */
+const absentTopic = 'absent';
+const absentDelayMs = 2_000;
+/** Reads by id may lag so far behind what was seen or written that a record which has just come to be is not there yet in either look. */
+const youngMs = 5_000;
+
+async function takeHints(
+  context: EngineContext,
+  live: LiveSpoke,
+  object: ObjectName,
+  hints: readonly DueHint[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (!live.objects.includes(object)) {
+    // The mapping has changed since: nobody asks for it any more.
+    await transaction(context.pool, (tx) =>
+      finishHints(
+        tx,
+        hints.map((hint) => hint.id),
+        context.clock.now(),
+      ),
+    );
+    return;
+  }
+  const byId = groupBy(hints, (hint) => hint.externalId);
+  const ids = [...byId.keys()];
+  const { fetchBatch } = live.spoke.capabilities;
+  for (let from = 0; from < ids.length; from += fetchBatch) {
+    await takeSlice(
+      context,
+      live,
+      object,
+      new Map(ids.slice(from, from + fetchBatch).map((id) => [id, byId.get(id) ?? []])),
+      signal,
+    );
+  }
+}
+
+async function takeSlice(
+  context: EngineContext,
+  live: LiveSpoke,
+  object: ObjectName,
+  hints: ReadonlyMap<ExternalId, readonly DueHint[]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const fields = selectionOf(context.mapping, live.name, object);
+  const ids = [...hints.keys()];
+  const entities = mappingsOf(context.mapping, live.name, object).map(({ entity }) => entity);
+  const settled = await settledMarks(context.pool, live.name, entities, ids);
+  const records = await live.spoke.fetch(object, ids, fields, { lane: 'interactive', signal });
+  const seen = new Set(records.map((record) => record.externalId));
+  const absent = [...hints].filter(([id]) => !seen.has(id));
+  const nowMs = context.clock.now();
+  const toldOf = absent.filter(([, all]) => all.some((hint) => hint.deleted));
+  const twice = absent.filter((one) => !toldOf.includes(one) && one[1].some((hint) => hint.topic === absentTopic));
+  const twiceIds = twice.map(([id]) => id);
+  const young = await knownSince(context.pool, live.name, entities, twiceIds, nowMs - youngMs);
+  const believed = [...toldOf, ...twice.filter(([id]) => !young.has(id))];
+  const doubted = absent.filter((one) => !believed.includes(one));
+  const tally = await context.inbound.accept({
+    spoke: live.name,
+    object,
+    records: [...records, ...believed.map(([id]) => missingRecord(object, id))],
+    evidence: 'fetched',
+    settled,
+    lane: 'interactive',
+    // Before the effects: a record that must be fetched once more leaves a new hint behind.
+    before: async (tx) => {
+      await finishHints(
+        tx,
+        [...hints.values()].flat().map((hint) => hint.id),
+        nowMs,
+      );
+      await storeEvents(
+        tx,
+        live.name,
+        [
+          ...doubted.map(([id, all]) => askAgain(object, id, all[0]?.id ?? '', nowMs)),
+          ...lagging(object, records, hints, nowMs),
+        ],
+        nowMs,
+      );
+    },
+  });
+  countPage(context, live, object, records.length, tally);
+}
+
+function askAgain(object: ObjectName, externalId: ExternalId, after: string, nowMs: number): InboxEvent {
+  return {
+    eventId: `${absentTopic}:${object}:${externalId}:${after}`,
+    topic: absentTopic,
+    object,
+    externalId,
+    deleted: false,
+    compliance: false,
+    body: null,
+    notBeforeMs: nowMs + absentDelayMs,
+  };
+}
+
+/** Reads that show less than the listing that asked for them are made again (F98). */
+function lagging(
+  object: ObjectName,
+  records: readonly RemoteRecord[],
+  hints: ReadonlyMap<ExternalId, readonly DueHint[]>,
+  nowMs: number,
+): readonly InboxEvent[] {
+  const read = new Map(records.map((record) => [record.externalId, record]));
+  return [...hints].flatMap(([externalId, all]) =>
+    all.flatMap(({ id, body }) => {
+      const again = lookAgain(body, read.get(externalId));
+      if (again === null) return [];
+      const event = { topic: 'refetch', object, externalId, deleted: false, compliance: false };
+      return [{ ...event, eventId: `lagging:${id}`, body: again.shown, notBeforeMs: nowMs + again.delayMs }];
+    }),
+  );
+}
+
+/** Stream events become hints; a gap becomes a poll. Polling stands behind it in any case. */
+export async function listenSpoke(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
+  if (live.spoke.listen === undefined) return;
+  await elected(context, live, 'listen', signal);
+  await live.whenOpen(signal);
+  for await (const event of live.spoke.listen(live.objects, signal)) {
+    if (event.kind === 'gap') {
+      live.log.warn({ reason: event.reason }, 'stream gap');
+      live.pollBell.ring();
+      continue;
+    }
+    const { object, externalId, deleted } = event.hint;
+    const eventId = `stream:${object}:${externalId}:${context.ids.uuid()}`;
+    const hint = {
+      eventId,
+      topic: 'stream',
+      object,
+      externalId,
+      deleted,
+      compliance: false,
+      body: null,
+      notBeforeMs: null,
+    };
+    await storeEvents(context.pool, live.name, [hint], context.clock.now());
+    live.hintBell.ring();
+  }
+}
