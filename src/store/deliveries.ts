@@ -196,7 +196,9 @@ export async function markSent(
               'late', coalesce(d.intent -> 'late', '[]') || jsonb_build_array(d.intent -> 'hub')) end
        from unnest($3::text[], $4::text[], $5::text[]) as r (hub_id, fence, intent)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
-        and d.state in ('claimed', 'sent')
+        -- Written so that no index of open deliveries serves it: statistics of a moment at which none was open had every open row compared
+        -- with every row of the batch (11 ms a record instead of 26 µs).
+        and coalesce(d.state, '') in ('claimed', 'sent')
         and (r.intent::jsonb ->> 'op' <> 'create'
              or not exists (select 1 from truespoke.link l
                              where l.spoke = $1 and l.entity = $2 and l.hub_id = r.hub_id and l.state = 'live'))

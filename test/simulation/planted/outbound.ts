@@ -253,7 +253,9 @@ import { transaction } from '../store/pool.js';`,
     law: 'law 5',
     file: 'src/store/deliveries.ts',
     find: `      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
-        and d.state in ('claimed', 'sent')
+        -- Written so that no index of open deliveries serves it: statistics of a moment at which none was open had every open row compared
+        -- with every row of the batch (11 ms a record instead of 26 µs).
+        and coalesce(d.state, '') in ('claimed', 'sent')
         and (r.intent`,
     replace: `      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id
         and (r.intent`,
