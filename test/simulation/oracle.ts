@@ -154,6 +154,8 @@ export class Oracle {
     const before = at(field.shape, entry.before, path);
     const after = at(field.shape, entry.after, path);
     if (sameTokens(before, after)) return;
+    if (before.length > 0 && after.length === 0 && !this.mayBeEmpty(entity, key, field))
+      this.ports.violated(`${spoke}: we emptied ${key}.${field.field} over w${before.join(',')} and nobody had`);
     this.checkKnown(spoke, entity, { key, id: entry.id, tokens: { [field.field]: after } });
     if (field.shape === 'list') return;
     for (const old of before) {
@@ -167,6 +169,15 @@ export class Oracle {
       if (this.ports.model.edits.get(old)?.site === spoke && !after.some((now) => this.ports.model.descends(now, old)))
         this.overwrites.push({ spoke, lost: old, by: after, inWindow: this.inWindow(spoke, entry, old) });
     }
+  }
+
+  /** Did anybody empty it, or was there ever one of these without it: made twice, merged, deleted and made anew? */
+  private mayBeEmpty(entity: EntityId, key: string, { field, shape }: FollowedField): boolean {
+    const { model } = this.ports;
+    if (shape === 'list' || model.doubled.has(key) || model.deleted.has(key) || this.isMerged(key)) return true;
+    return [...model.edits.values()].some(
+      (edit) => edit.cleared === true && edit.entity === entity && edit.key === key && edit.field === field,
+    );
   }
 
   /** What went with a record of which we carried a deletion on: edits that nobody had seen are kept, or were made in the one window. */
@@ -377,6 +388,9 @@ export class Oracle {
     );
     const problems: string[] = [];
     const journaled = new Set<number>();
+    const keys = new Map<string, string>();
+    for (const entity of hubEntities)
+      for (const row of await this.hubRows(entity)) keys.set(`${entity}/${row.id}`, row.key);
     for (const row of rows) {
       const entity = row['entity'] as EntityId;
       const before = JSON.parse(row['before'] ?? '{}') as Record<string, string | null>;
@@ -385,7 +399,11 @@ export class Oracle {
         const now = tokensOf(field.shape, after[field.field]);
         for (const token of now) journaled.add(token);
         if (row['origin'] === 'application' || field.shape === 'list') continue;
-        for (const old of tokensOf(field.shape, before[field.field])) {
+        const was = tokensOf(field.shape, before[field.field]);
+        const key = keys.get(`${entity}/${row['hub_id']}`);
+        if (after[field.field] === null && was.length > 0 && key !== undefined && !this.mayBeEmpty(entity, key, field))
+          problems.push(`hub: ${row['origin']} emptied ${key}.${field.field} over w${was.join(',')} and nobody had`);
+        for (const old of was) {
           for (const token of now)
             if (model.descends(old, token) && !logged.has(old))
               problems.push(`hub: ${row['origin']} put w${token} of ${field.field} back over w${old}`);

@@ -24,10 +24,12 @@ const faultsMin = 5;
 const operationsMin = 100;
 
 const folder = path.join(tmpdir(), 'truespoke-simulation');
+/** Where the trace of every seed is kept; '' = only those of failing seeds. */
+const traces = process.env['SIM_TRACES'] ?? '';
 const setting = (name: string, otherwise: number): number => Number(process.env[`SIM_${name}`] ?? otherwise);
 
 export async function runSeeds(share: number): Promise<LongRun> {
-  await mkdir(folder, { recursive: true });
+  for (const each of [folder, traces].filter((name) => name !== '')) await mkdir(each, { recursive: true });
   const failed: string[] = [];
   const asked = await asks(share);
   if (asked.length === 0) return { seeds: 0, failed };
@@ -77,7 +79,6 @@ async function runOne(ask: Ask, cluster: TestCluster): Promise<string | null> {
   process.stdout.write(
     `seed ${seed}: ${cost}, ${events} events, ${edits} edits, ${lives} lives, ${faults} faults, ${hash}${problems.length > 0 ? ' FAILED' : ''}\n`,
   );
-  const traces = process.env['SIM_TRACES'] ?? '';
   if (traces !== '') await writeFile(path.join(traces, `seed-${seed}.txt`), result.trace.join('\n'));
   if (problems.length === 0) return null;
   const file = path.join(folder, `seed-${seed}.txt`);

@@ -12,7 +12,7 @@ export const connectorBugs: readonly PlantedBug[] = [
     file: changes,
     find: `from.after - (config.versions === 'clock' ? config.overlapMs : 0) : from.stamp;`,
     replace: `from.after : from.stamp;`,
-    plan: deaf,
+    plan: lagging,
     why: 'F96: what was committed late with an older stamp is never read',
   },
   {

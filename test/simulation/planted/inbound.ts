@@ -114,8 +114,6 @@ export const inboundBugs: readonly PlantedBug[] = [
     replace: `    values.push(value ?? null);`,
     plan: hides,
     why: 'a field that our credential may not see for a while is emptied everywhere',
-    escapes:
-      'No rule of the oracle says that the engine empties nothing that nobody emptied: once the field is shown again its value comes back.',
   },
   {
     name: 'null-read-as-absent',
