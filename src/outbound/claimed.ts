@@ -1,5 +1,5 @@
-// Loads what diffing a claim needs: hub rows, links, references, fields held for a person. Set-based, no locks: what changes
-// after this bumps the delivery's generation and is diffed again.
+// Loads what diffing a claim needs: links, then hub rows, references, fields held for a person. Set-based, no locks: what changes
+// after this bumps the delivery's generation and is diffed again. Never gives a link that is newer than the row beside it.
 import { must } from '../base/assert.js';
 import type { Entity, Mapping, SpokeMapping } from '../mapping/mapping.js';
 import { hubId, type EntityName, type ExternalId, type FieldName, type HubId } from '../model/ids.js';
@@ -32,9 +32,11 @@ export async function loadClaim(
 ): Promise<ClaimContext> {
   const ids = claimed.map((delivery) => delivery.hubId);
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
-  const [rows, links, held] = await Promise.all([
+  // First: what inbound commits after this has the condition of the write refused. The other way round the old value of the row would go
+  // out under the new version.
+  const links = await linksByHub(db, feed, ids);
+  const [rows, held] = await Promise.all([
     readRows(db, table, ids, { lock: false }),
-    linksByHub(db, feed, ids),
     openConflictFields(db, feed, ids),
   ]);
   const resolved = await resolveHub(db, mapping.spoke, refsOf(mapping, [...rows.values()]));
