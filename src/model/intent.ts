@@ -2,7 +2,8 @@
 import type { EntityName, ExternalId, HubId } from './ids.js';
 import type { HubFields, RemoteFields } from './record.js';
 
-export interface Intent {
+/** One write, as it was sent. */
+export interface Try {
   readonly op: 'create' | 'update' | 'delete' | 'undelete';
   readonly externalId: string | null;
   readonly fields: RemoteFields;
@@ -11,8 +12,11 @@ export interface Intent {
   /** The hub values behind it: they become the base once the effect is confirmed. */
   readonly hub: HubFields;
   readonly sentAtMs: number;
-  /** Hub values of earlier writes that were not answered either and may still arrive (F65), oldest first. */
-  readonly late?: readonly HubFields[];
+}
+
+export interface Intent extends Try {
+  /** Earlier writes that were not answered either and may still arrive (F65), oldest first. */
+  readonly late?: readonly Try[];
 }
 
 export interface ChildIntent {

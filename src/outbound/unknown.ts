@@ -8,8 +8,8 @@ import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
 import { agreedPaths, readBack, type Outgoing } from './deliver.js';
 import { applied, later, unknownAgain } from './ending.js';
-import { judge } from './outcome.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
+import { judgeTries } from './tries.js';
 
 /** Law 5: reads back what was never answered, then settles it, sends it again or lets inbound look. */
 export async function resolveUnknown(batch: Batch, claimed: readonly Claimed[]): Promise<Delivered> {
@@ -58,11 +58,12 @@ export function judged(
     return { delivery, kind: 'review', review: { ...batch.feed, kind: 'duplicate', key: delivery.hubId, evidence } };
   }
   const link = context.links.get(delivery.hubId);
-  const verdict = judge(intent, record, link?.version ?? ('' as never), agreedPaths(batch.mapping, link));
-  const outgoing: Outgoing = { hubId: delivery.hubId, intent, expect: null };
+  const stood = agreedPaths(batch.mapping, link);
+  const { tried, verdict } = judgeTries(batch.mapping, intent, record, link?.version ?? ('' as never), stood);
+  const outgoing: Outgoing = { hubId: delivery.hubId, intent: tried, expect: null };
   switch (verdict.kind) {
     case 'applied': {
-      const externalId = (verdict.record?.externalId ?? intent.externalId ?? '') as ExternalId;
+      const externalId = (verdict.record?.externalId ?? tried.externalId ?? '') as ExternalId;
       const version = verdict.record?.version ?? ('' as never);
       const settlement = applied(batch, { delivery, outgoing, again: true }, context, {
         kind: 'applied',
@@ -82,8 +83,8 @@ export function judged(
     case 'changed': {
       const [found, nowMs] = [verdict.record, batch.deps.clock.now()];
       changed.push(found);
-      const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, intent, found, nowMs);
-      const partly = partlyShown(batch.mapping, delivery, intent, found, link, children, nowMs);
+      const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, tried, found, nowMs);
+      const partly = partlyShown(batch.mapping, delivery, tried, found, link, children, nowMs);
       return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
     }
     case 'gone':

@@ -193,7 +193,7 @@ export async function markSent(
     name: 'delivery_sent',
     text: `update truespoke.delivery d set state = 'sent',
             intent = r.intent::jsonb || case when d.intent is null then '{}' else jsonb_build_object(
-              'late', coalesce(d.intent -> 'late', '[]') || jsonb_build_array(d.intent -> 'hub')) end
+              'late', coalesce(d.intent -> 'late', '[]') || jsonb_build_array(d.intent - 'late')) end
        from unnest($3::text[], $4::text[], $5::text[]) as r (hub_id, fence, intent)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
         -- Written so that no index of open deliveries serves it: statistics of a moment at which none was open had every open row compared
@@ -286,8 +286,8 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
             -- What was not found may still arrive (F65): until the record is settled or given up, it is known what it was. An answered write
             -- is known; what was tried before it is not.
             intent = case when r.state = 'unknown' or r.reason = 'not_applied' or d.state = 'claimed' then d.intent
-                          when jsonb_array_length(d.intent -> 'late') > 0 then d.intent || jsonb_build_object(
-                            'hub', (d.intent -> 'late') -> -1, 'late', (d.intent -> 'late') - -1) end
+                          when jsonb_array_length(d.intent -> 'late') > 0
+                            then (d.intent -> 'late' -> -1) || jsonb_build_object('late', (d.intent -> 'late') - -1) end
        from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
               as r (hub_id, state, not_before, reason, waits_for, counts)
       where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id`,
@@ -395,7 +395,8 @@ export async function openDeliveries(tx: Tx, feed: Feed, ids: readonly HubId[]):
   if (ids.length === 0) return new Map();
   const { rows } = await tx.query({
     name: 'delivery_open',
-    text: `select hub_id, dirty_at, coalesce(intent -> 'late', '[]') || jsonb_build_array(intent -> 'hub') as tried from truespoke.delivery
+    text: `select hub_id, dirty_at, jsonb_path_query_array(intent, '$.late[*].hub') || jsonb_build_array(intent -> 'hub') as tried
+             from truespoke.delivery
       where spoke = $1 and entity = $2 and hub_id = any($3::text[])`,
     values: [feed.spoke, feed.entity, ids],
   });

@@ -105,3 +105,44 @@ test('F98 F64 a read-back that lags behind our own unanswered write: the refused
   expect(await wheel.sql('select visits::text as visits from hub.thing')).toEqual([{ visits: '9' }]);
   expect(left.get('Thing', id)?.fields['Visits' as never]).toBe(9);
 });
+
+test('F65 F8 our first write arrives late and has the second refused, whose answer is forgotten: what it left does not pass for the second', async () => {
+  const fields = { Code: {}, Label: {}, Price: { type: 'number' as const }, Visits: { type: 'number' as const } };
+  wheel = await openWheel({ spokes: { left: { objects: { Thing: { fields } } } }, mappings: [thing] });
+  const left = wheel.remote('left');
+  const id = left.create('Thing', { Code: 't', Label: 'first', Price: 1 });
+  wheel.start();
+  await wheel.settled();
+  const calls = { sent: 0, answered: 0 };
+  const crashpoint = (name: string): void => {
+    if (name === 'delivery_sent/left') {
+      calls.sent += 1;
+      const late = {
+        op: 'update',
+        object: 'Thing',
+        id,
+        fields: { Label: 'second' },
+        children: {},
+        expect: null,
+      } as const;
+      if (calls.sent === 2) left.applySelf(late as never);
+    }
+    if (name !== 'delivery_answered/left') return;
+    calls.answered += 1;
+    // Nobody comes through to look before the hub has moved on; nor after the second answer, so that it is not known any more.
+    if (calls.answered === 1) left.faults.rates = { refused: 1 };
+    if (calls.answered === 2) left.faults.next('refused', 'read');
+  };
+  await wheel.restart({ roles: ['capture', 'outbound'], crashpoint });
+  left.faults.next('lostUnapplied');
+  await wheel.sql(`update hub.thing set label = 'second'`);
+  await wheel.until(
+    async () => (await wheel.sql(`select 1 from truespoke.delivery where state = 'unknown'`)).length > 0,
+  );
+  await wheel.sql(`update hub.thing set label = 'third', price = 3`);
+  await wheel.until(async () => (await wheel.sql(`select 1 from truespoke.delivery where generation = 2`)).length > 0);
+  left.faults.rates = {};
+  await out('label', 'third');
+  expect(left.get('Thing', id)?.fields).toMatchObject({ Label: 'third', Price: 3 });
+  expect(calls).toEqual({ sent: 3, answered: 3 });
+});

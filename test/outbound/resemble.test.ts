@@ -5,6 +5,8 @@ import type { Intent } from '../../src/model/intent.js';
 import { externalId, objectName, version, type Version } from '../../src/model/ids.js';
 import type { RemoteFields, RemoteRecord, RemoteValue } from '../../src/model/record.js';
 import { judge } from '../../src/outbound/outcome.js';
+import { judgeTries } from '../../src/outbound/tries.js';
+import { parseMapping } from '../../src/mapping/load.js';
 import { resembles } from '../../src/mapping/resemble.js';
 
 const ours: readonly [RemoteValue, RemoteValue][] = [
@@ -87,5 +89,52 @@ describe('a write whose answer was lost', () => {
   test('another value is somebody else’s, and the old one was never overwritten', () => {
     expect(judge(intent, record({ Name: 'Eve' }, '2'), before).kind).toBe('changed');
     expect(judge(intent, record({ Name: 'Eve' }, '1'), before).kind).toBe('not_applied');
+  });
+
+  describe('of several writes that nobody answered', () => {
+    const { mapping } = parseMapping(
+      [
+        {
+          file: 'thing.yaml',
+          text: 'entity: thing\nfields: { name: text, note: text }\nspokes:\n  crm: { object: Contact, fields: { name: Name, note: Note } }\n',
+        },
+      ],
+      { spokes: ['crm'] },
+    );
+    const spoke = [...mapping.entities.values()][0]?.spokes.values().next().value;
+    if (spoke === undefined) throw new Error('not mapped');
+    const sent = (name: string, note: string): Intent => ({
+      op: 'update',
+      externalId: 'c-1',
+      fields: fields({ Name: name, Note: note }),
+      hub: { name, note } as Intent['hub'],
+      sentAtMs: 0,
+    });
+    const [first, second] = [sent('anna', 'one'), sent('berta', 'two')];
+    const both: Intent = { ...second, late: [first] };
+    const stood = fields({ Name: 'carl', Note: 'none' });
+    const told = (name: string, note: string, stamp: string, bySelf: boolean | null): [RemoteValue, string] => {
+      const shown = { ...record({ Name: name, Note: note }, stamp), modifiedBySelf: bySelf };
+      const { tried, verdict } = judgeTries(spoke, both, shown, before, stood);
+      return [tried.fields['Name' as never] ?? null, verdict.kind];
+    };
+
+    test('F65 the one that the record shows has come, whoever wrote last', () => {
+      expect(told('BERTA', 'two', '2', true)).toEqual(['berta', 'applied']);
+      expect(told('ANNA', 'one', '2', true)).toEqual(['anna', 'applied']);
+      expect(told('ANNA', 'one', '2', null)).toEqual(['anna', 'applied']);
+      expect(told('ANNA', 'one', '1', null)).toEqual(['anna', 'applied']);
+    });
+
+    test('F65 made over beyond recognition it passes for the oldest; a record that shows nothing new for none', () => {
+      expect(told('xx', 'yy', '2', true)).toEqual(['anna', 'applied']);
+      expect(told('carl', 'none', '1', true)).toEqual(['berta', 'not_applied']);
+    });
+
+    test('F65 edited since by somebody, it is the one of which most still shows', () => {
+      expect(told('dora', 'one', '2', false)).toEqual(['anna', 'changed']);
+      expect(told('dora', 'two', '2', false)).toEqual(['berta', 'changed']);
+      expect(told('dora', 'her own', '2', false)).toEqual(['berta', 'changed']);
+    });
   });
 });
