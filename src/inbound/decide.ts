@@ -4,6 +4,7 @@ import type { Link } from '../model/link.js';
 import type { Version } from '../model/ids.js';
 import { AssertionFailed } from '../base/assert.js';
 import { BadValue, type SpokeMapping } from '../mapping/mapping.js';
+import { resembles } from '../mapping/resemble.js';
 import { sameHub, sameRemote } from '../mapping/values.js';
 import { settledKey } from '../model/link.js';
 import type { HubRow } from '../model/record.js';
@@ -125,10 +126,12 @@ function overruled({ mapping }: BatchContext, link: Link, observed: ObservedFiel
   return mapping.fields.flatMap(({ field, direction }): MergeConflict[] => {
     const base = link.base[field.name];
     const shown = observed[field.name];
-    if (direction === 'out' || base === undefined || shown === undefined || sameRemote(base.remote, shown.remote))
-      return [];
+    if (direction === 'out' || shown === undefined) return [];
+    // Where nothing was agreed on yet, whatever is filled in has never been in the hub.
+    if (base === undefined ? resembles(null, shown.remote) : sameRemote(base.remote, shown.remote)) return [];
     const { hub: spoke, remote } = shown;
-    return [{ field: field.name, policy: 'delete', winner: 'hub', base: base.hub, hub: null, spoke, remote }];
+    const agreed = base?.hub ?? null;
+    return [{ field: field.name, policy: 'delete', winner: 'hub', base: agreed, hub: null, spoke, remote }];
   });
 }
 

@@ -2,6 +2,7 @@
 // Decides nothing: what has changed is inbound's to look at.
 import type { CallOptions, Fields, Spoke } from '../connectors/connector.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
+import { resembles } from '../mapping/resemble.js';
 import { sameRemote } from '../mapping/values.js';
 import type { ExternalId, HubId } from '../model/ids.js';
 import { imageOf, type Link } from '../model/link.js';
@@ -55,11 +56,12 @@ function isNews(
     const { name } = field.field;
     const base = link.base[name];
     if (field.direction === 'out' || field.fromParent || field.reads.length === 0) return false;
-    if (intent.op === 'update' ? intent.hub[name] === undefined : base === undefined) return false;
+    if (intent.op === 'update' && intent.hub[name] === undefined) return false;
     const values = field.reads.map((path) => record.fields[path]);
     // Hidden from us since (F78): not written to unseen.
     if (values.some((value) => value === undefined)) return intent.op === 'update' && field.direction === 'both';
     const image = imageOf(values.map((value) => value ?? null));
+    if (intent.op === 'delete' && base === undefined && resembles(null, image)) return false;
     // Where nothing was agreed on yet, only emptiness may be written over unseen.
     const known = [base === undefined ? null : base.remote, delivery.observed?.[name], link.overruled[name]];
     return !known.some((one) => one !== undefined && sameRemote(image, one));

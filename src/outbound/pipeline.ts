@@ -2,19 +2,19 @@
 // `deliver` handles one batch of one entity; parents go before children. Never merges: what a spoke shows goes to the inbound door.
 import { must } from '../base/assert.js';
 import { Retriable, type SpokePaused } from '../base/errors.js';
-import type { Write } from '../connectors/connector.js';
 import { ownMappings } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
-import { missingRecord, type RemoteFields, type RemoteRecord } from '../model/record.js';
+import { missingRecord, type RemoteRecord } from '../model/record.js';
 import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
 import { hasOpenTruncate } from '../store/reviews.js';
 import { idle, readOf, type Batch, type Delivered, type OutboundDeps, type Sendable } from './batch.js';
 import { withChildren } from './children.js';
 import { diffInput, isRemovalOfRow, loadClaim, type ClaimContext, type Planned } from './claimed.js';
-import { readImages, send, shownBefore, toWrite, type Outgoing } from './deliver.js';
+import { send, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
 import { applied, backoff, held, later, settleQuietly, unknownAgain } from './ending.js';
+import { readImages, sentBy, shownBefore, type KnownImages } from './images.js';
 import { withoutNews, withoutTwins } from './looks.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { outcomeOf, type Outcome } from './outcome.js';
@@ -218,9 +218,11 @@ async function sendAll(
   batch.deps.crashpoint('delivery_answered');
   if (called.kind === 'results') {
     const again = new Set(going.filter(({ delivery }) => delivery.attempt > 1).map(({ delivery }) => delivery.hubId));
-    const before = ({ hubId }: Write): readonly RemoteFields[] =>
-      shownBefore(batch.mapping, context.links.get(hubId), again.has(hubId));
-    const results = await readImages(batch.open.spoke, writes, called.results, readOf(batch), before, batch.options);
+    const known: KnownImages = {
+      sent: (write) => sentBy(batch.mapping, write),
+      before: ({ hubId }) => shownBefore(batch.mapping, context.links.get(hubId), again.has(hubId)),
+    };
+    const results = await readImages(batch.open.spoke, writes, called.results, readOf(batch), known, batch.options);
     const outcomes = going.map(({ delivery, outgoing }, i) =>
       outcomeOf(must(results[i], 'result'), outgoing.intent.externalId as ExternalId | null, {
         attempt: delivery.attempt,

@@ -24,8 +24,8 @@ import { closeParked, park, type Park } from '../store/parked.js';
 import { transaction, type Tx } from '../store/pool.js';
 import type { Intent } from '../model/intent.js';
 import type { Batch } from './batch.js';
-import { agreedPaths } from './deliver.js';
 import { samePaths } from './diff.js';
+import { agreedPaths } from './images.js';
 import { othersEdits } from './others.js';
 import { stillShown } from './outcome.js';
 

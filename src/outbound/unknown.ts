@@ -6,8 +6,9 @@ import type { Claimed } from '../store/deliveries.js';
 import { idle, readOf, type Batch, type Delivered } from './batch.js';
 import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
-import { agreedPaths, readBack, type Outgoing } from './deliver.js';
+import { readBack, type Outgoing } from './deliver.js';
 import { applied, later, unknownAgain } from './ending.js';
+import { agreedPaths } from './images.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
 import { judgeTries } from './tries.js';
 

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { must } from '../../src/base/assert.js';
 import { systemClock } from '../../src/base/clock.js';
+import type { EngineOptions } from '../../src/engine/engine.js';
 import { orderApprove } from '../../src/engine/orders.js';
 import { entityName } from '../../src/model/ids.js';
 import { openHubTable } from '../../src/store/hub.js';
@@ -178,6 +179,25 @@ describe('F118 delete against update', () => {
       winner: 'hub',
     });
   });
+
+  test.each([[['capture', 'outbound']], [['capture', 'inbound']]])(
+    'the hub deletes a record in which somebody filled in what was never agreed on: it is in the conflict log (seen by %s)',
+    async (roles) => {
+      const { on, a } = await started('propagate');
+      await on.stop();
+      await on.sql(
+        `update truespoke.link set base_hub = base_hub - 'name', base_remote = base_remote - 'name' where spoke = 'left'`,
+      );
+      await on.sql('delete from hub.person');
+      on.remote('left').edit('Contact', a, { Name: 'Anna' });
+      await on.restart({ roles: roles as EngineOptions['roles'] });
+      await on.until(async () => (await conflicts(on)).length > 0);
+      expect(await conflicts(on)).toMatchObject([{ spoke: 'left', field: 'name', base: null, spoke_value: 'Anna' }]);
+      await on.restart();
+      await on.until(() => on.remote('left').list('Contact').length === 0);
+      await on.settled();
+    },
+  );
 });
 
 describe('F118 whichever order they are seen in, by every policy', () => {

@@ -146,3 +146,28 @@ test('F65 F8 our first write arrives late and has the second refused, whose answ
   expect(left.get('Thing', id)?.fields).toMatchObject({ Label: 'third', Price: 3 });
   expect(calls).toEqual({ sent: 3, answered: 3 });
 });
+
+test('somebody fills in what our create left empty before we look at what it made, within one coarse stamp: that is an edit', async () => {
+  const coarse = { returnsRecord: false, conditionalWrite: false, idempotentCreate: false, tellsAuthor: false };
+  const fields = { Code: {}, Label: {}, Price: { type: 'number' as const }, Visits: { type: 'number' as const } };
+  wheel = await openWheel({
+    spokes: {
+      left: { versions: 'clock', versionStepMs: 1_000, capabilities: coarse, objects: { Thing: { fields } } },
+    },
+    mappings: [thing],
+  });
+  const left = wheel.remote('left');
+  left.trigger('Thing', (values, before) => {
+    if (before === null) {
+      queueMicrotask(() => left.edit('Thing', left.list('Thing')[0]?.id ?? '', { Label: 'by a person' }));
+    }
+    return values;
+  });
+  wheel.start();
+  await wheel.settled();
+  await wheel.sql(`insert into hub.thing (code, price) values ('t', 2)`);
+  await wheel.until(async () => (await wheel.sql(`select 1 from hub.thing where label = 'by a person'`)).length === 1);
+  await wheel.sql(`update hub.thing set price = 3`);
+  await out('price', '3.00');
+  expect(left.list('Thing')[0]?.fields).toMatchObject({ Label: 'by a person', Price: 3 });
+});
