@@ -4,9 +4,10 @@
 import type { EntityName, SpokeName } from '../model/ids.js';
 import { audit } from '../store/audit.js';
 import { closeReviews, openReviews, type Review } from '../store/conflicts.js';
+import { createUnderWay } from '../store/deliveries.js';
 import { markOrigin } from '../store/hub.js';
 import { storeEvents } from '../store/inbox.js';
-import { buryLinks, relink, wakeMerged } from '../store/links.js';
+import { buryLinks, linksByExternal, relink, wakeMerged } from '../store/links.js';
 import { survivorOf } from '../store/merges.js';
 import type { Tx } from '../store/pool.js';
 import type { ApplyOptions } from './apply.js';
@@ -61,6 +62,9 @@ async function follow(tx: Tx, feed: Feed, move: Move, deps: JoinDeps): Promise<r
     survivor.kind === 'linked' ? ((await survivorOf(tx, feed.entity, survivor.hubId)) ?? survivor.hubId) : hubId;
   if (!(await freeToMove(tx, deps, feed.entity, [hubId, into]))) return 'write_under_way';
   if (survivor.kind === 'free') {
+    // Of our own making, it has a hub record of its own: in this order one of the answers tells.
+    const maybeOurs = (await createUnderWay(tx, feed)) || (await linksByExternal(tx, feed, [to])).has(to);
+    if (maybeOurs) return 'write_under_way';
     await relink(tx, feed, [{ from: externalId, to }], deps.nowMs);
     return [];
   }
@@ -90,7 +94,7 @@ function leftOf(entity: EntityName, { leftAtSpokes, id }: Joined, hubId: string)
   }));
 }
 
-/** A write of ours to one of the two is under way somewhere; it is known in a moment what became of it. */
+/** A write of ours to one of the two is under way somewhere, or may have made one; it is known in a moment what became of it. */
 const underWayMs = 2_000;
 
 const againOf = (move: Move, nowMs: number): Parameters<typeof storeEvents>[2][number] => ({

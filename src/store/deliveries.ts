@@ -383,6 +383,15 @@ export async function inFlight(tx: Tx, feed: Feed, ids: readonly HubId[]): Promi
   return new Set(rows.map((row) => row['hub_id'] ?? ''));
 }
 
+/** May a record of this feed that has no link be one that we have made? */
+export async function createUnderWay(tx: Tx, feed: Feed): Promise<boolean> {
+  const { rows } = await tx.query(
+    `select exists (select 1 from truespoke.delivery where spoke = $1 and entity = $2 and intent ->> 'op' = 'create')::text as yes`,
+    [feed.spoke, feed.entity],
+  );
+  return rows[0]?.['yes'] === 'true';
+}
+
 export interface Open {
   /** When the hub's side was last edited. */
   readonly atMs: number;

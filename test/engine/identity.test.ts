@@ -325,6 +325,33 @@ test('a merge waits while a write to one of the two is not answered for: our own
   expect(await text('select * from truespoke.conflict')).toBe('[]');
 });
 
+test('a merge into a record that a create of ours has made, which is not answered for: the two hub records are joined', async () => {
+  wheel = await openWheel(two);
+  const right = wheel.remote('right');
+  const loser = right.create('Person', of({ Email: 'ann@old.test', Name: 'Ann', Phone: '123' }));
+  wheel.start();
+  await wheel.settled();
+  loseAnswers(right);
+  await wheel.sql(`insert into hub.person (email, name) values ('ann@x.test', 'Winner')`);
+  await wheel.until(async () => (await text('select state from truespoke.delivery')).includes('unknown'));
+  await wheel.stop();
+  right.faults.rates = {};
+  const winner = right.list('Person').find(({ id }) => id !== loser)?.id ?? '';
+  right.merge('Person', { winner, loser });
+  // Nobody reads back what became of our create.
+  await wheel.restart({ roles: ['capture', 'inbound'] }).catch(() => undefined);
+  const postponed = `select 1 from truespoke.inbox where event_id like 'refetch:in_flight:Person:${loser}:%'`;
+  await wheel.until(async () => (await wheel.sql(postponed)).length > 0);
+  await wheel.restart();
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.person')).length === 1, 20_000);
+  await wheel.settled();
+  expect(await text('select name, email, phone from hub.person')).toBe(
+    JSON.stringify([{ name: 'Winner', email: 'ann@x.test', phone: '123' }]),
+  );
+  expect(right.list('Person').map(({ id }) => id)).toEqual([winner]);
+  expect(await text('select * from truespoke.conflict')).toBe('[]');
+});
+
 test('a record linked while ours was being made: the second one is asked about, and holds up nothing', async () => {
   wheel = await openWheel(two);
   const right = wheel.remote('right');
