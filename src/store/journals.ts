@@ -77,32 +77,43 @@ export interface Rewrite {
   readonly hubId: HubId;
   readonly field: FieldName;
   readonly value: HubValue;
+  /** Changing again and again is what such a field is for: two spokes that count, or that raise a mark in turn. */
+  readonly accumulates: boolean;
 }
 
 /**
- * Of these changes, those that repeat themselves: the spoke has set this very value twice since then, another spoke has set
- * another one twice in between, and no application touched the field. What was before a person's decision does not count. Returns the
- * fields by record.
+ * Of these changes, those that go round. Either they repeat themselves: the spoke has set this very value twice since then, another
+ * spoke has set another one twice in between. Or they never do (each round adds a letter): this spoke has taken the field from another
+ * one `turns.max` times since `turns.sinceMs`, faster than people do. In both cases no application touched the field, and what was before
+ * a person's decision does not count. Returns the fields by record.
  */
 export async function findPingPong(
   tx: Tx,
-  feed: { readonly spoke: SpokeName; readonly entity: EntityName; readonly sinceMs: number },
+  feed: {
+    readonly spoke: SpokeName;
+    readonly entity: EntityName;
+    readonly sinceMs: number;
+    readonly turns: { readonly max: number; readonly sinceMs: number };
+  },
   rewrites: readonly Rewrite[],
 ): Promise<Map<HubId, Set<string>>> {
   const { rows } = await tx.query({
     name: 'journal_ping_pong',
     text: `select q.hub_id, q.field
-       from unnest($4::text[], $5::text[], $6::text[]) as q (hub_id, field, value)
+       from unnest($4::text[], $5::text[], $6::text[], $7::boolean[]) as q (hub_id, field, value, accumulates)
        cross join lateral (
-         select count(*) filter (where j.origin = $1 and j.after ->> q.field is not distinct from q.value) as ours,
-                count(*) filter (where j.origin <> $1 and j.after ->> q.field is distinct from q.value) as theirs,
+         select count(*) filter (where j.origin = $1 and j.value is not distinct from q.value) as ours,
+                count(*) filter (where j.origin <> $1 and j.value is distinct from q.value) as theirs,
+                count(*) filter (where j.origin = $1 and j.previous <> $1 and j.at >= $8::timestamptz) as turns,
                 count(*) filter (where j.origin = 'application') as people
-           from truespoke.journal j
-          where j.entity = $2 and j.hub_id = q.hub_id and j.at >= $3::timestamptz and j.op = 'update' and j.after ? q.field
-            and j.at > coalesce((select max(k.decided_at) from truespoke.conflict k
-                                  where k.entity = $2 and k.hub_id = q.hub_id and k.field = q.field and k.policy = 'ping_pong'),
-                                '-infinity')) c
-      where c.ours >= 2 and c.theirs >= 2 and c.people = 0`,
+           from (select j.origin, j.at, j.after ->> q.field as value,
+                        lag(j.origin) over (order by j.epoch, j.commit_lsn, j.seq) as previous
+                   from truespoke.journal j
+                  where j.entity = $2 and j.hub_id = q.hub_id and j.at >= $3::timestamptz and j.op = 'update' and j.after ? q.field
+                    and j.at > coalesce((select max(k.decided_at) from truespoke.conflict k
+                                          where k.entity = $2 and k.hub_id = q.hub_id and k.field = q.field and k.policy = 'ping_pong'),
+                                        '-infinity')) j) c
+      where c.people = 0 and (c.ours >= 2 and c.theirs >= 2 or c.turns >= $9 and not q.accumulates)`,
     values: [
       feed.spoke,
       feed.entity,
@@ -110,6 +121,9 @@ export async function findPingPong(
       rewrites.map((rewrite) => rewrite.hubId),
       rewrites.map((rewrite) => rewrite.field),
       rewrites.map((rewrite) => rewrite.value),
+      rewrites.map((rewrite) => rewrite.accumulates),
+      new Date(feed.turns.sinceMs).toISOString(),
+      feed.turns.max,
     ],
   });
   const found = new Map<HubId, Set<string>>();

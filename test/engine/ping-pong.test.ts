@@ -110,3 +110,31 @@ test('F120 once a person has decided, the field flows; automations that go on ar
   }
   expect(await openOnes()).toEqual([]);
 });
+
+test('F120 a circle that never repeats itself (each round adds a letter) ends in an open conflict too', async () => {
+  wheel.start();
+  await wheel.sql(`insert into hub.thing (code, label) values ('t', 'a')`);
+  await wheel.until(() => shownIn('left') === 'a' && shownIn('right') === 'a');
+  const grow = (name: string, from: string) => (): void => {
+    const shown = String(shownIn(name));
+    if (!shown.endsWith(from)) edit(name, shown + from);
+  };
+  const [onLeft, onRight] = [grow('left', 'x'), grow('right', 'y')];
+  const [open] = await wheel.until(async () => {
+    onLeft();
+    onRight();
+    const found = await openOnes();
+    return found.length > 0 && found;
+  });
+  expect(open).toBeDefined();
+  await wheel.settled();
+  const length = String(shownIn('left')).length;
+  await wheel.until(async () => {
+    onLeft();
+    onRight();
+    await wheel.settled();
+    return (wheel.remote('left').calls['changes'] ?? 0) % 5 === 0;
+  });
+  // Nothing goes round any more, and what both wrote is kept.
+  expect(String(shownIn('left')).length).toBeLessThanOrEqual(length + 1);
+});

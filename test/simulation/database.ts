@@ -77,6 +77,13 @@ export async function dropDatabase(given: SimulationDatabase): Promise<void> {
   await (given as Kept).db.drop();
 }
 
+/** What was kept for a next seed that does not come: an engine that is loaded beside others keeps its own, and a cluster has so many connections. */
+export async function dropKept(): Promise<void> {
+  const all = [...kept.values()];
+  kept.clear();
+  for (const one of all) await dropDatabase(one);
+}
+
 /** One statement list that brings every table and sequence back to the template's state. */
 async function resetOf(monitor: Pool): Promise<string> {
   const { rows: tables } = await monitor.query(

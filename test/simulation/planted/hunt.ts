@@ -1,4 +1,5 @@
 // Owns the hunt for one planted bug: seeds one after the other until the oracle sees a law broken. A run that merely breaks catches nothing.
+import { dropKept } from '../database.js';
 import type { FaultPlan } from '../faults.js';
 import { simulate, type SimulationResult } from '../simulate.js';
 import { calm } from './plans.js';
@@ -40,6 +41,7 @@ export async function hunt(bug: PlantedBug, options: HuntOptions): Promise<Hunt>
     if (violation !== undefined) caught = { seed, violation };
     else broken.push(...result.violations.map((one) => `seed ${seed}: ${one}`));
   }
+  await dropKept();
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   return { bug: bug.name, caught, seeds, seconds, operations, broken };
 }
