@@ -205,8 +205,8 @@ import { transaction } from '../store/pool.js';`,
     name: 'newer-edit-settled-with-the-older',
     law: 'no lost edit',
     file: 'src/store/deliveries.ts',
-    find: `and d.hub_id = r.hub_id and d.generation = r.generation\`,`,
-    replace: `and d.hub_id = r.hub_id\`,`,
+    find: `      where \${itsRow} and d.generation = r.generation\`,`,
+    replace: `      where \${itsRow}\`,`,
     plan: lost,
     why: 'an edit that arrived while the write was under way is never sent',
   },
@@ -243,8 +243,10 @@ import { transaction } from '../store/pool.js';`,
     name: 'settled-without-the-fence',
     law: 'law 5',
     file: 'src/store/deliveries.ts',
-    find: `       join unnest($3::text[], $4::text[]) as r (hub_id, fence) on d.hub_id = r.hub_id and d.fence = r.fence::bigint`,
-    replace: `       join unnest($3::text[], $4::text[]) as r (hub_id, fence) on d.hub_id = r.hub_id`,
+    find: ` on \${itsRow} and d.fence = r.fence::bigint
+      order by`,
+    replace: ` on \${itsRow}
+      order by`,
     plan: stalls,
     why: 'F24: a worker that slept through its lease settles what another has claimed since',
   },
@@ -252,12 +254,10 @@ import { transaction } from '../store/pool.js';`,
     name: 'sent-without-the-fence',
     law: 'law 5',
     file: 'src/store/deliveries.ts',
-    find: `      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id and d.fence = r.fence::bigint
-        -- Written so that no index of open deliveries serves it: statistics of a moment at which none was open had every open row compared
-        -- with every row of the batch (11 ms a record instead of 26 µs).
-        and coalesce(d.state, '') in ('claimed', 'sent')
+    find: `      where \${itsRow} and d.fence = r.fence::bigint
+        and d.state = any(r.claimed)
         and (r.intent`,
-    replace: `      where d.spoke = $1 and d.entity = $2 and d.hub_id = r.hub_id
+    replace: `      where \${itsRow}
         and (r.intent`,
     plan: stalls,
     why: 'F24: a worker that slept through its lease sends an old value',
