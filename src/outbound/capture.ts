@@ -4,26 +4,26 @@
 import { assert, must } from '../base/assert.js';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
-import { fieldName, hubId, type EntityName, type HubId, type SpokeName } from '../model/ids.js';
+import { fieldName, hubId, type EntityName, type SpokeName } from '../model/ids.js';
 import type { DeletionLimits } from '../model/deletion-window.js';
 import { formatLsn, type Lsn } from '../model/lsn.js';
 import type { ReplicationSource, SourceMessage } from '../model/change.js';
 import { Halt } from '../base/errors.js';
-import { markCarriers, markDirty, type Dirty, type EmbeddedRow } from '../store/deliveries.js';
+import { markCarriers, markDirty } from '../store/deliveries.js';
 import {
   advancePosition,
   ensureJournalDay,
   insertJournal,
   journalLine,
-  type JournalLine,
   type JournalRow,
   type Position,
 } from '../store/journals.js';
-import { openReviews, type Review } from '../store/conflicts.js';
+import { openReviews } from '../store/conflicts.js';
 import { rekeyLinks } from '../store/links.js';
 import { openTransaction, sqlState, transaction, type OpenTransaction, type Pool, type Tx } from '../store/pool.js';
-import { DeletionBreaker, type Deletions, type Passed } from './deletion-breaker.js';
+import { DeletionBreaker, type Passed } from './deletion-breaker.js';
 import { createChangeReader, type CapturedChange, type ChangeReader, type TableMap } from './change-reader.js';
+import { Gathered } from './gathered.js';
 
 export interface CaptureDeps {
   /** Reserved connections: the journal never queues behind other work (F40). */
@@ -65,62 +65,7 @@ export interface CaptureProgress {
   readonly committedAtMs: number | null;
 }
 
-/** Rows of one or more source transactions on their way to one durable step. */
-class Gathered {
-  readonly journal: JournalLine[] = [];
-  /** UTC days of the journal's rows. */
-  readonly days = new Set<string>();
-  readonly dirty = new Map<string, Dirty>();
-  readonly reviews: Review[] = [];
-  readonly rekeys: Rekey[] = [];
-  readonly deletions: Deletions[] = [];
-  readonly unnamed: EmbeddedRow[] = [];
-  transactions = 0;
-  changes = 0;
-  endLsn: Lsn | null = null;
-  committedAtMs: number | null = null;
-
-  /** Takes a finished transaction in. Its dirty keys are newer than those gathered before. */
-  absorb(other: Gathered): void {
-    for (const line of other.journal) this.journal.push(line);
-    for (const day of other.days) this.days.add(day);
-    for (const [key, dirty] of other.dirty) this.mark(key, dirty);
-    this.reviews.push(...other.reviews);
-    this.rekeys.push(...other.rekeys);
-    this.deletions.push(...other.deletions);
-    for (const row of other.unnamed) this.unnamed.push(row);
-    this.changes += other.changes;
-  }
-
-  /** Several changes of one record are one: what they leave behind together is compared with the base. */
-  mark(key: string, dirty: Dirty): void {
-    const before = this.dirty.get(key)?.after;
-    const after = before === undefined ? dirty.after : union(before, dirty.after);
-    this.dirty.set(key, { ...dirty, after: after ?? null });
-  }
-
-  clearRows(): void {
-    this.journal.length = 0;
-    this.days.clear();
-    this.dirty.clear();
-    this.rekeys.length = 0;
-    this.unnamed.length = 0;
-  }
-
-  /** Empty again, to take the next transaction in: most hold one row, and new containers cost more than the row. */
-  reset(): void {
-    this.clearRows();
-    this.reviews.length = 0;
-    this.deletions.length = 0;
-    this.changes = 0;
-  }
-}
-
-function union(before: Dirty['after'], after: Dirty['after']): Dirty['after'] {
-  return before === null || before === undefined || after === null || after === undefined
-    ? null
-    : { ...before, ...after };
-}
+const jsonOf = (fields: CapturedChange['after']): string | null => (fields === null ? null : JSON.stringify(fields));
 
 /** Archiving a row deletes its record at the spokes, just as deleting it does. */
 function isRemoval({ op, before, after }: CapturedChange): boolean {
@@ -130,12 +75,6 @@ function isRemoval({ op, before, after }: CapturedChange): boolean {
   );
 }
 
-interface Rekey {
-  readonly entity: EntityName;
-  readonly from: HubId;
-  readonly to: HubId;
-}
-
 /** A source transaction that has begun and not committed. */
 interface OpenSource {
   readonly commitLsn: Lsn;
@@ -143,26 +82,42 @@ interface OpenSource {
   readonly at: string;
   readonly atMs: number;
   readonly rows: Gathered;
-  readonly deletes: Map<EntityName, number>;
-  readonly spokes: Set<SpokeName>;
+  /** Most transactions delete nothing. */
+  deletes: Map<EntityName, number> | null;
   seq: number;
 }
 
 const uniqueViolation = '23505';
 
-/** Captures until the signal aborts. Rejects when the stream must be reopened. */
+/** Messages decoded at a time, however many a step takes: they are garbage before the collector has to copy them. */
+const portionMessages = 1_000;
+
+/**
+ * Captures until the signal aborts. Rejects when the stream must be reopened. While there is more than a step takes, the next one is read
+ * while the last one is written; else a step is durable before the next read.
+ */
 export async function capture(deps: CaptureDeps, signal: AbortSignal): Promise<void> {
+  const { messagesMax, waitMs } = deps.limits;
+  const portion = Math.min(portionMessages, messagesMax);
   const run = new CaptureRun(deps);
+  let taken = 0;
   try {
     while (!signal.aborted) {
-      const batch = await deps.source.read({ messagesMax: deps.limits.messagesMax, waitMs: deps.limits.waitMs });
+      const batch = await deps.source.read({ messagesMax: portion, waitMs: run.waits ? 0 : waitMs });
       for (const message of batch.messages) {
         const pending = run.take(message);
         if (pending !== undefined) await pending;
       }
-      await run.flush();
+      taken += batch.messages.length;
+      const more = batch.messages.length >= portion;
+      if (more && taken < messagesMax) continue;
+      taken = 0;
+      await run.flushBehind();
+      if (more) continue;
+      await run.flushed();
       await run.idle(batch.serverLsn);
     }
+    await run.flush();
   } finally {
     await run.abandon();
   }
@@ -171,6 +126,7 @@ export async function capture(deps: CaptureDeps, signal: AbortSignal): Promise<v
 class CaptureRun {
   private ready = new Gathered();
   private spare: Gathered | null = null;
+  private emptied: Gathered | null = null;
   private open: OpenSource | null = null;
   /** Present while a transaction that is too large for memory is being written. */
   private spill: OpenTransaction | null = null;
@@ -182,6 +138,8 @@ class CaptureRun {
   private durableLsn: Lsn;
   private advancedAtMs = Number.NEGATIVE_INFINITY;
   private hurry = false;
+  /** The step that is being written. Its failure is thrown where it is waited for. */
+  private step: Promise<void> | null = null;
 
   constructor(private readonly deps: CaptureDeps) {
     this.reader = createChangeReader(deps.tables);
@@ -226,8 +184,7 @@ class CaptureRun {
       at: new Date(message.committedAtMs).toISOString(),
       atMs: message.committedAtMs,
       rows: this.spare ?? new Gathered(),
-      deletes: new Map(),
-      spokes: new Set(),
+      deletes: null,
       seq: 0,
     };
     this.spare = null;
@@ -237,27 +194,38 @@ class CaptureRun {
 
   private add(change: CapturedChange): Promise<void> | undefined {
     const open = must(this.open, 'source transaction');
-    const { entity, hubId, op, origin, trace, before, after, lane } = change;
+    const { entity, hubId, op, origin, trace, lane } = change;
     const { at, atMs, lsnText, rows } = open;
+    const before = jsonOf(change.before);
+    const after = jsonOf(change.after);
     this.record(open, { at, commitLsn: lsnText, seq: open.seq, entity, hubId, op, origin, trace, before, after });
     rows.changes += 1;
     if (change.rekeyedFrom !== null) rows.rekeys.push({ entity, from: change.rekeyedFrom, to: hubId });
-    if (isRemoval(change)) open.deletes.set(entity, (open.deletes.get(entity) ?? 0) + 1);
+    if (isRemoval(change)) (open.deletes ??= new Map()).set(entity, (open.deletes.get(entity) ?? 0) + 1);
     for (const { spoke, target } of change.unnamed) {
-      open.spokes.add(spoke);
+      rows.spokes.add(spoke);
       rows.unnamed.push({ spoke, entity, hubId, parent: target, atMs, lsn: lsnText });
     }
     for (const target of change.targets) {
-      open.spokes.add(target.spoke);
-      const key = `${target.spoke}\n${target.entity}\n${target.hubId}`;
-      rows.mark(key, { ...target, lane, atMs, lsn: lsnText, trace });
+      rows.spokes.add(target.spoke);
+      rows.dirty.mark({
+        spoke: target.spoke,
+        entity: target.entity,
+        hubId: target.hubId,
+        lane,
+        atMs,
+        lsn: lsnText,
+        trace,
+        // Where all that changed concerns the spoke, its text is written once.
+        after: target.after === change.after ? after : jsonOf(target.after),
+      });
     }
-    return rows.journal.length >= this.deps.limits.spillRows ? this.spillChunk(open) : undefined;
+    return rows.journal.lines >= this.deps.limits.spillRows ? this.spillChunk(open) : undefined;
   }
 
   /** Written down at once: a row that waits as objects costs the collector more than everything else here. */
   private record(open: OpenSource, row: JournalRow): void {
-    open.rows.journal.push(journalLine(this.deps.position.epoch, row));
+    open.rows.journal.add(journalLine(this.deps.position.epoch, row));
     open.rows.days.add(open.at.slice(0, 10));
     open.seq += 1;
   }
@@ -297,26 +265,47 @@ class CaptureRun {
     this.open = null;
     // Sent again after a crash: it is durable here already (F3, F4).
     if (message.endLsn <= this.durableLsn) return this.abandon();
-    for (const [entity, count] of open.deletes)
+    for (const [entity, count] of open.deletes ?? [])
       open.rows.deletions.push({ entity, lsn: open.lsnText, at: open.at, count });
     this.ready.absorb(open.rows);
-    open.rows.reset();
-    this.spare = open.rows;
+    this.spare = open.rows.reset();
     this.ready.transactions += 1;
     this.ready.endLsn = message.endLsn;
     this.ready.committedAtMs = message.committedAtMs;
-    for (const spoke of open.spokes) this.woken.add(spoke);
-    if (this.spill !== null || this.ready.journal.length >= this.deps.limits.spillRows) return this.flush();
+    if (this.spill !== null || this.ready.journal.lines >= this.deps.limits.spillRows) return this.flush();
     return undefined;
   }
 
-  private readonly woken = new Set<SpokeName>();
+  /** Something that was read is not durable yet. */
+  get waits(): boolean {
+    return this.step !== null || this.ready.endLsn !== null;
+  }
 
   /** Makes every finished transaction durable, then acknowledges. */
   async flush(): Promise<void> {
+    await this.flushBehind();
+    await this.flushed();
+  }
+
+  /** Begins to, once the step before it is durable: steps follow one another, only reading goes on beside. */
+  async flushBehind(): Promise<void> {
+    await this.flushed();
     const { ready } = this;
-    const { endLsn } = ready;
-    if (endLsn === null) return;
+    if (ready.endLsn === null) return;
+    this.ready = this.emptied ?? new Gathered();
+    this.emptied = null;
+    this.step = this.durable(ready, ready.endLsn);
+    this.step.catch(() => undefined);
+  }
+
+  async flushed(): Promise<void> {
+    const { step } = this;
+    if (step === null) return;
+    await step;
+    this.step = null;
+  }
+
+  private async durable(ready: Gathered, endLsn: Lsn): Promise<void> {
     await this.ensureDays(ready.days);
     if (this.spill === null) await this.writeReady(ready, endLsn);
     else {
@@ -325,7 +314,6 @@ class CaptureRun {
       this.spill = null;
     }
     this.breaker.passed(this.passed);
-    this.ready = new Gathered();
     this.deps.crashpoint('journal_committed');
     this.acknowledge(endLsn);
     this.deps.crashpoint('acknowledged');
@@ -335,8 +323,8 @@ class CaptureRun {
       durableLsn: endLsn,
       committedAtMs: ready.committedAtMs,
     });
-    if (this.woken.size > 0) this.deps.wake(new Set(this.woken));
-    this.woken.clear();
+    if (ready.spokes.size > 0) this.deps.wake(new Set(ready.spokes));
+    this.emptied = ready.reset();
   }
 
   /** The fast way first. What another process stored a moment ago (F24) is met by the careful one. */
@@ -376,7 +364,7 @@ class CaptureRun {
     await insertJournal(tx, gathered.journal, { mayRepeat });
     this.deps.crashpoint('journal_inserted');
     for (const { entity, from, to } of gathered.rekeys) await rekeyLinks(tx, entity, from, to);
-    await markDirty(tx, [...gathered.dirty.values()]);
+    await markDirty(tx, gathered.dirty.rows());
     await markCarriers(tx, gathered.unnamed);
   }
 
@@ -409,7 +397,7 @@ class CaptureRun {
 
   /** Nothing outstanding: the server's own position is safe, once it is stored. */
   async idle(serverLsn: Lsn): Promise<void> {
-    if (this.open !== null || this.ready.endLsn !== null) return;
+    if (this.open !== null || this.waits) return;
     const currentAtMs = this.deps.clock.now();
     this.deps.onCurrent?.(currentAtMs);
     if (serverLsn <= this.durableLsn) return;
@@ -426,6 +414,8 @@ class CaptureRun {
 
   /** Drops a half-written transaction: it will be sent again. */
   async abandon(): Promise<void> {
+    // Whoever ends the stream may close the pool next. What failed here was thrown where it was waited for, or is sent again.
+    await this.step?.catch(() => undefined);
     await this.spill?.rollback();
     this.spill = null;
   }

@@ -186,9 +186,12 @@ function targets(
   return found;
 }
 
-/** An archived or revived row concerns more than its fields: null makes a delivery in any case. */
+/** An archived or revived row concerns more than its fields: null makes a delivery in any case. `after` itself where all of it concerns. */
 function concerning(route: Route, after: Record<FieldName, HubValue> | null): HubFields | null {
   if (after === null || fieldName('deleted_at') in after) return null;
+  let all = true;
+  for (const field in after) all &&= route.fields.has(field as FieldName);
+  if (all) return after;
   const fields: Record<FieldName, HubValue> = {};
   for (const field of route.fields) {
     const value = after[field];

@@ -2,20 +2,8 @@
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Tx } from './pool.js';
 
-/** Sent in pieces: one string of a whole batch would be copied whole. */
-const pieceLines = 2_000;
-
-/** `statement`: `copy t (a, b) from stdin`. `lines`: text format with tab and newline. Rejects with the error of the first bad row. */
-export async function copyLines(tx: Tx, statement: string, lines: readonly string[]): Promise<void> {
-  if (lines.length === 0) return;
-  const pieces: string[] = [];
-  for (let from = 0; from < lines.length; from += pieceLines)
-    pieces.push(lines.slice(from, from + pieceLines).join(''));
-  await copyPieces(tx, statement, pieces);
-}
-
-/** The same, each piece already some hundred lines. */
-export async function copyPieces(tx: Tx, statement: string, pieces: readonly string[]): Promise<void> {
+/** `statement`: `copy t (a, b) from stdin`. `pieces`: text format, some hundred lines each. Rejects with the error of the first bad row. */
+export async function copyPieces(tx: Tx, statement: string, pieces: readonly (string | Buffer)[]): Promise<void> {
   const stream = copyFrom(statement);
   await new Promise<void>((resolve, reject) => {
     stream.on('finish', resolve);
@@ -24,6 +12,63 @@ export async function copyPieces(tx: Tx, statement: string, pieces: readonly str
     for (const piece of pieces) stream.write(piece);
     stream.end();
   });
+}
+
+/** A flush of a quiet hub takes a line or two, a busy one some megabytes. */
+const pieceBytes = 256 * 1024;
+const keptPieces = 8;
+
+/**
+ * Lines for COPY, written into plain memory as they come: rows that wait as strings are copied by the collector again and again. Memory
+ * is kept for the next rows.
+ */
+export class CopyBuffer {
+  lines = 0;
+  private readonly pieces: Buffer[] = [];
+  /** Written bytes of each piece up to the current one. */
+  private readonly ends: number[] = [];
+  private current = 0;
+
+  add(line: string): void {
+    // A UTF-16 unit takes three bytes at most.
+    const piece = this.pieceFor(line.length * 3);
+    const at = this.ends[this.current] ?? 0;
+    this.ends[this.current] = at + piece.write(line, at);
+    this.lines += 1;
+  }
+
+  append(other: CopyBuffer): void {
+    for (const bytes of other.filled()) {
+      const piece = this.pieceFor(bytes.length);
+      const at = this.ends[this.current] ?? 0;
+      this.ends[this.current] = at + bytes.copy(piece, at);
+    }
+    this.lines += other.lines;
+  }
+
+  /** What was written; valid until `clear`. */
+  filled(): readonly Buffer[] {
+    const filled: Buffer[] = [];
+    for (const [i, end] of this.ends.entries()) if (end > 0) filled.push((this.pieces[i] as Buffer).subarray(0, end));
+    return filled;
+  }
+
+  clear(): void {
+    this.lines = 0;
+    this.ends.length = 0;
+    this.current = 0;
+    if (this.pieces.length > keptPieces || this.pieces.some((piece) => piece.length > pieceBytes))
+      this.pieces.splice(0, this.pieces.length);
+  }
+
+  private pieceFor(bytes: number): Buffer {
+    for (;;) {
+      const piece = (this.pieces[this.current] ??= Buffer.allocUnsafeSlow(Math.max(pieceBytes, bytes)));
+      const end = (this.ends[this.current] ??= 0);
+      if (piece.length - end >= bytes) return piece;
+      this.current += 1;
+    }
+  }
 }
 
 const copySpecial = /[\\\n\r\t]/;

@@ -23,10 +23,10 @@ export interface Dirty {
   /** Asks a person first (mass deletion, TRUNCATE). */
   readonly held?: string | null;
   /**
-   * What the changed fields hold now. When the link's base says just that and nothing is under way, the spoke shows it
+   * JSON of what the changed fields hold now. When the link's base says just that and nothing is under way, the spoke shows it
    * already and no delivery is made: an echo is stopped by comparison, here without even a row (law 1).
    */
-  readonly after?: HubFields | null;
+  readonly after?: string | null;
 }
 
 /** Marks records dirty: new rows, or a newer generation of those that are waiting or under way. Keys must be distinct. */
@@ -66,7 +66,7 @@ export async function markDirty(tx: Tx, rows: readonly Dirty[]): Promise<void> {
         rows.map((row) => (row.observed === undefined || row.observed === null ? null : storableJson(row.observed))),
       ),
       textArray(rows.map((row) => row.held ?? null)),
-      jsonArray(rows.map((row) => (row.after === undefined || row.after === null ? null : JSON.stringify(row.after)))),
+      jsonArray(rows.map((row) => row.after ?? null)),
     ],
   });
 }

@@ -2,8 +2,8 @@
 // Both are written in the transaction that also marks the deliveries: a position never claims more than was stored.
 import { formatLsn, parseLsn, type Lsn } from '../model/lsn.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
-import type { HubFields, HubValue } from '../model/record.js';
-import { copyLines, copyText } from './copy.js';
+import type { HubValue } from '../model/record.js';
+import { type CopyBuffer, copyPieces, copyText } from './copy.js';
 import { quoteName } from './identifier.js';
 import type { Queryable, Tx } from './pool.js';
 
@@ -17,8 +17,9 @@ export interface JournalRow {
   readonly op: 'insert' | 'update' | 'delete' | 'truncate';
   readonly origin: string;
   readonly trace: string | null;
-  readonly before: HubFields | null;
-  readonly after: HubFields | null;
+  /** JSON of the changed fields. */
+  readonly before: string | null;
+  readonly after: string | null;
 }
 
 /** Makes the partition of a day (`2026-11-21`). Own statement, outside the journaling transaction. */
@@ -41,16 +42,12 @@ export async function dropJournalBefore(db: Queryable, day: string): Promise<num
   return rows.length;
 }
 
-/** A journal row ready to be stored. One string instead of a dozen objects: half of capture's CPU was the collector's. */
-export type JournalLine = string & { readonly __brand: 'JournalLine' };
-
-export function journalLine(epoch: number, row: JournalRow): JournalLine {
+/** A journal row ready to be stored, as COPY takes it. */
+export function journalLine(epoch: number, row: JournalRow): string {
   const { at, commitLsn, seq, entity, hubId, op, origin, trace, before, after } = row;
   const names = `${copyText(entity)}\t${copyText(hubId)}\t${op}\t${copyText(origin)}\t${copyText(trace)}`;
-  return `${at}\t${epoch}\t${commitLsn}\t${seq}\t${names}\t${imageText(before)}\t${imageText(after)}\n` as JournalLine;
+  return `${at}\t${epoch}\t${commitLsn}\t${seq}\t${names}\t${copyText(before)}\t${copyText(after)}\n`;
 }
-
-const imageText = (fields: HubFields | null): string => copyText(fields === null ? null : JSON.stringify(fields));
 
 const columns = 'at, epoch, commit_lsn, seq, entity, hub_id, op, origin, trace, before, after';
 
@@ -58,15 +55,11 @@ const columns = 'at, epoch, commit_lsn, seq, entity, hub_id, op, origin, trace, 
  * Stores lines. A change that is journaled already stays as it is (another process may have stored it a moment ago) when it `mayRepeat`;
  * else it is a unique violation (23505), and the rest is twice as fast.
  */
-export async function insertJournal(
-  tx: Tx,
-  lines: readonly JournalLine[],
-  options: { readonly mayRepeat: boolean },
-): Promise<void> {
-  if (lines.length === 0) return;
-  if (!options.mayRepeat) return copyLines(tx, `copy truespoke.journal (${columns}) from stdin`, lines);
+export async function insertJournal(tx: Tx, rows: CopyBuffer, options: { readonly mayRepeat: boolean }): Promise<void> {
+  if (rows.lines === 0) return;
+  if (!options.mayRepeat) return copyPieces(tx, `copy truespoke.journal (${columns}) from stdin`, rows.filled());
   await tx.query('create temporary table if not exists journal_stage (like truespoke.journal) on commit delete rows');
-  await copyLines(tx, `copy journal_stage (${columns}) from stdin`, lines);
+  await copyPieces(tx, `copy journal_stage (${columns}) from stdin`, rows.filled());
   await tx.query(
     `with staged as (delete from journal_stage returning ${columns})
      insert into truespoke.journal (${columns}) select ${columns} from staged on conflict do nothing`,

@@ -136,3 +136,39 @@ test('F2 F50 a transaction too large for memory, its journal connection cut half
   expect(row).toEqual({ rows: '600', records: '600', commits: '1' });
   expect(people.writes('right').filter(({ op }) => op === 'create')).toHaveLength(600);
 }, 90_000);
+
+test('F2 the journal connection is cut while one step is written and the next is read: every change is journaled once', async () => {
+  let cuts = 0;
+  const cut = async (): Promise<void> => {
+    await people?.sql(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'truespoke journal' and datname = current_database()`,
+    );
+  };
+  people = await openPeople({
+    limits: { capture: { ...defaultLimits.capture, messagesMax: 6, idleAdvanceMs: 20, waitMs: 200 } },
+    engine: {
+      crashpoint: (name) => {
+        if (name !== 'journal_inserted' || cuts >= 3) return;
+        cuts += 1;
+        void cut();
+      },
+    },
+  });
+  people.start();
+  await people.settled();
+  // Each read finds more than a step takes.
+  await people.sql(`do $$ begin for i in 1 .. 100 loop
+      insert into hub.person (email, name) values ('p' || i || '@x.test', 'P' || i); commit;
+      update hub.person set name = name || '!' where email = 'p' || i || '@x.test'; commit;
+    end loop; end $$`);
+  await people.settled(40_000);
+  expect(cuts).toBe(3);
+  expect(Object.keys(people.left())).toHaveLength(100);
+  const rows = await people.sql(`select op, count(*)::text as rows, count(distinct hub_id)::text as records
+      from truespoke.journal where origin = 'application' group by op order by op`);
+  expect(rows).toEqual([
+    { op: 'insert', rows: '100', records: '100' },
+    { op: 'update', rows: '100', records: '100' },
+  ]);
+  expect(people.writes('right').filter(({ op }) => op === 'create')).toHaveLength(100);
+}, 90_000);

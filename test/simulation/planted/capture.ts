@@ -60,8 +60,8 @@ export const captureBugs: readonly PlantedBug[] = [
     name: 'deliveries-marked-after-the-journal-commit',
     law: 'law 6',
     file,
-    find: `    await markDirty(tx, [...gathered.dirty.values()]);`,
-    replace: `    const late = [...gathered.dirty.values()];
+    find: `    await markDirty(tx, gathered.dirty.rows());`,
+    replace: `    const late = gathered.dirty.rows();
     void this.deps.clock.sleep(2_000).then(() => transaction(this.deps.pool, (own) => markDirty(own, late)));`,
     plan: diesAt(0.2, 'journal_committed', 'acknowledged'),
     why: 'a crash between the two leaves a journaled edit that nobody delivers',
@@ -69,9 +69,9 @@ export const captureBugs: readonly PlantedBug[] = [
   {
     name: 'an-echo-swallows-the-edit-before-it',
     law: 'law 1',
-    file,
-    find: `    const after = before === undefined ? dirty.after : union(before, dirty.after);`,
-    replace: `    const after = before === undefined ? dirty.after : dirty.after;`,
+    file: 'src/outbound/gathered.ts',
+    find: `{ ...dirty, after: union(before.after, dirty.after) }`,
+    replace: `dirty`,
     why: 'two changes of one record in one batch: only the later one is compared with the base',
   },
   {
@@ -121,8 +121,8 @@ export const captureBugs: readonly PlantedBug[] = [
     name: 'one-line-of-a-journal-batch-stored',
     law: 'law 6',
     file: journals,
-    find: `  if (!options.mayRepeat) return copyLines(tx, \`copy truespoke.journal (\${columns}) from stdin\`, lines);`,
-    replace: `  if (!options.mayRepeat) return copyLines(tx, \`copy truespoke.journal (\${columns}) from stdin\`, lines.slice(0, 1));`,
+    find: `truespoke.journal (\${columns}) from stdin\`, rows.filled())`,
+    replace: `truespoke.journal (\${columns}) from stdin\`, rows.filled().map((piece) => piece.subarray(0, piece.indexOf(10) + 1)))`,
     why: 'the fast way stores one line of a batch',
   },
 ];
