@@ -69,20 +69,22 @@ export async function receiveWebhook(
         },
       ]
     : events;
-  const stored = await transaction(deps.pool, async (tx) => {
-    const count = await storeEvents(tx, live.name, kept, nowMs);
-    if (compliance && count > 0) {
-      const review = {
-        kind: 'compliance',
-        spoke: live.name,
-        entity: topic as never,
-        key: eventId,
-        evidence: { topic },
-      } as const;
-      await openReviews(tx, [review], nowMs);
-    }
-    return count;
-  });
+  const stored = compliance
+    ? await transaction(deps.pool, async (tx) => {
+        const count = await storeEvents(tx, live.name, kept, nowMs);
+        const evidence = { topic };
+        const review = {
+          kind: 'compliance',
+          spoke: live.name,
+          entity: topic as never,
+          key: eventId,
+          evidence,
+        } as const;
+        if (count > 0) await openReviews(tx, [review], nowMs);
+        return count;
+      })
+    : // One statement is a transaction of its own, at one round trip instead of three: the sender waits for it.
+      await storeEvents(deps.pool, live.name, kept, nowMs);
   deps.crashpoint('webhook_stored');
   deps.counters.webhooks(spoke, stored > 0 || kept.length === 0 ? 'stored' : 'duplicate', 1);
   live.hintBell.ring();

@@ -2,7 +2,15 @@
 import { resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { entityName, hubId, spokeName } from '../../src/model/ids.js';
-import { claim, markSent, openDeliveries, release, type Release } from '../../src/store/deliveries.js';
+import {
+  claim,
+  markDirty,
+  markSent,
+  openDeliveries,
+  release,
+  type Dirty,
+  type Release,
+} from '../../src/store/deliveries.js';
 import { migrate } from '../../src/store/migrate.js';
 import { transaction } from '../../src/store/pool.js';
 import { registerSpoke } from '../../src/store/spokes.js';
@@ -59,4 +67,47 @@ test('F65 of several writes without an answer each is remembered, until the reco
   await send('17');
   await release(db.pool, feed, [{ ...given, reason: 'stale' }]);
   expect(await tried()).toEqual([{ count: '14' }, { count: '15' }]);
+});
+
+test('many records marked at once become the deliveries that they become one by one', async () => {
+  await registerSpoke(db.pool, spokeName('right'), 'memory');
+  const row = (spoke: string, i: number, more: Partial<Dirty> = {}): Dirty => ({
+    ...{
+      spoke: spokeName(spoke),
+      entity: feed.entity,
+      hubId: hubId(String(i)),
+      lane: 0,
+      trace: null,
+      after: `{"n":"${i}"}`,
+    },
+    ...{ atMs: Date.UTC(2026, 0, 1) + i, lsn: `0/${i + 16}`, ...more },
+  });
+  await db.pool
+    .query(`insert into truespoke.link (spoke, entity, hub_id, external_id, state, base_hub, base_remote, version, created_at, updated_at)
+    select 'left', 'thing', i::text, 'x' || i, 'live', jsonb_build_object('n', i::text), '{}', '', now(), now()
+      from generate_series(5, 9) i`);
+  const numbers = Array.from({ length: 120 }, (_, i) => i);
+  const all = [
+    ...numbers.map((i) => row('left', i, i === 9 ? { after: '{"n":"another"}' } : {})),
+    ...numbers.map((i) => row('right', i, i === 7 ? { trace: 't', lane: 1 } : {})),
+  ];
+  const stored = async (mark: (rows: readonly Dirty[]) => Promise<void>): Promise<unknown> => {
+    await db.pool.query(`delete from truespoke.delivery where state = 'pending'`);
+    await mark(all.filter((_, i) => i % 3 === 0));
+    await mark(all);
+    const { rows } = await db.pool.query(
+      `select spoke, hub_id, state, generation, lane, dirty_at, lsn, trace, observed, reason from truespoke.delivery order by 1, 2`,
+    );
+    return rows;
+  };
+  const atOnce = await stored((rows) => transaction(db.pool, (tx) => markDirty(tx, rows)));
+  const oneByOne = await stored(async (rows) => {
+    for (const one of rows) await transaction(db.pool, (tx) => markDirty(tx, [one]));
+  });
+  // The delivery of record 1 was there before.
+  const generation = (rows: unknown): unknown =>
+    (rows as { hub_id: string; spoke: string }[]).filter(({ spoke, hub_id: id }) => spoke !== 'left' || id !== '1');
+  expect(generation(atOnce)).toEqual(generation(oneByOne));
+  // What the base says already (5 to 8) makes no delivery.
+  expect(atOnce).toHaveLength(236);
 });
