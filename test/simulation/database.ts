@@ -15,7 +15,10 @@ export interface SimulationDatabase {
 interface Kept extends SimulationDatabase {
   readonly db: TestDatabase;
   readonly reset: string;
+  seeds: number;
 }
+
+const seedsPerVacuum = 10;
 
 const kept = new Map<string, Kept>();
 
@@ -34,10 +37,10 @@ export async function takeDatabase(cluster: string, template: TestTemplate): Pro
   kept.delete(key);
   if (known !== undefined) {
     await known.backends.clear();
-    await known.monitor.query(
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()`,
-    );
     await known.monitor.query(known.reset);
+    known.seeds += 1;
+    // What was deleted still takes room, and makes plans anew when it goes.
+    if (known.seeds % seedsPerVacuum === 0) await known.monitor.query('vacuum');
     return known;
   }
   const db = await testDatabase({ cluster, template });
@@ -49,6 +52,9 @@ export async function takeDatabase(cluster: string, template: TestTemplate): Pro
     // Tables of a few hundred rows: planning a statement costs more than running it.
     await client.query(`alter database ${db.name} set plan_cache_mode = force_generic_plan`);
     await client.query(`alter database ${db.name} set jit = off`);
+    // A plan outlives the rows that it was made for: it must not depend on how many there were.
+    for (const off of ['seqscan', 'hashjoin', 'mergejoin', 'bitmapscan'])
+      await client.query(`alter database ${db.name} set enable_${off} = off`);
     const { rows } = await client.query<{ at: string }>(`select current_setting('unix_socket_directories') as at`);
     return rows[0]?.at ?? '';
   });
@@ -63,6 +69,7 @@ export async function takeDatabase(cluster: string, template: TestTemplate): Pro
     monitor,
     backends: new Backends(url, monitor),
     reset: await resetOf(monitor),
+    seeds: 0,
   } as Kept;
 }
 
@@ -84,11 +91,13 @@ export async function dropKept(): Promise<void> {
   for (const one of all) await dropDatabase(one);
 }
 
-/** One statement list that brings every table and sequence back to the template's state. */
+/**
+ * One call brings every table and sequence back to the template's state. Rows are deleted, not tables truncated, and the publication stays:
+ * either would make every connection forget its plans, and half of what Postgres does for a seed was planning.
+ */
 async function resetOf(monitor: Pool): Promise<string> {
   const { rows: tables } = await monitor.query(
-    `select format('%I.%I', n.nspname, c.relname) as name, n.nspname || '.' || c.relname as plain, c.relkind::text as kind
-       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
       where n.nspname in ('hub', 'truespoke') and c.relkind in ('r', 'p') and not c.relispartition order by 1`,
   );
   const { rows: sequences } = await monitor.query(
@@ -100,21 +109,22 @@ async function resetOf(monitor: Pool): Promise<string> {
   const refilled: string[] = [];
   for (const [index, { name }] of tables.entries()) {
     const { rows } = await monitor.query(`select exists (select from ${name ?? ''})::text as filled`);
-    emptied.push(name ?? '');
+    emptied.push(`delete from ${name ?? ''}`);
     if (rows[0]?.['filled'] !== 'true') continue;
     await monitor.query(`create table pristine.t${index} as table ${name ?? ''}`);
     refilled.push(`insert into ${name ?? ''} overriding system value table pristine.t${index}`);
   }
-  return [
-    // The audit log lets nobody else empty it.
-    `set session_replication_role = replica`,
-    // Days that a run made partitions for.
-    `do $$ declare one text; begin for one in select c.oid::regclass::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
-       where i.inhparent = 'truespoke.journal'::regclass loop execute 'drop table ' || one; end loop; end $$`,
-    `truncate ${emptied.join(', ')}`,
-    ...refilled,
-    ...sequences.map(({ name, start }) => `select setval('${name ?? ''}', ${start ?? '1'}, false)`),
-    `drop publication if exists truespoke`,
-    `reset session_replication_role`,
-  ].join('; ');
+  const restarted = sequences.map(({ name, start }) => `perform setval('${name ?? ''}', ${start ?? '1'}, false)`);
+  await monitor.query(`create function pristine.reset() returns void language plpgsql as $$
+    declare one text;
+    begin
+      perform pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database();
+      -- The audit log lets nobody else empty it.
+      set local session_replication_role = replica;
+      -- Days that a run made partitions for.
+      for one in select inhrelid::regclass::text from pg_inherits where inhparent = 'truespoke.journal'::regclass
+        loop execute 'drop table ' || one; end loop;
+      ${[...emptied, ...refilled, ...restarted].join(';\n      ')};
+    end $$`);
+  return `select pristine.reset()`;
 }

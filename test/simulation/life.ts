@@ -63,6 +63,9 @@ export interface LifeOptions {
   readonly onLog: (line: string) => void;
 }
 
+/** The place in the source, which depends on what loaded it, is no part of what happened. */
+const placeless = (name: string, value: unknown): unknown => (name === 'at' ? undefined : value);
+
 class Died extends Error {
   override readonly name = 'Died';
 }
@@ -144,13 +147,13 @@ export class Life {
     const { clock, random } = this;
     const log = {
       warn: (what: { service?: string; err?: unknown }) =>
-        this.options.onLog(`${this.owner.name} ${JSON.stringify(what)}`),
+        this.options.onLog(`${this.owner.name} ${JSON.stringify(what, placeless)}`),
     };
     return { clock, random, log: log as unknown as ServiceDeps['log'] };
   }
 
   private log(what: string, error: unknown): void {
-    this.options.onLog(`${this.owner.name} ${what} ${JSON.stringify(describe(error))}`);
+    this.options.onLog(`${this.owner.name} ${what} ${JSON.stringify(describe(error), placeless)}`);
   }
 
   /** What one of the services has: its statements go by its name. */

@@ -1,5 +1,7 @@
 // Runs one seed on the database that its process keeps for that.
 import { resolve } from 'node:path';
+import { publicationName } from '../../src/engine/engine.js';
+import { prepareSource } from '../../src/outbound/publication.js';
 import { migrateHub } from '../../src/store/hub-schema.js';
 import { openHubTable, type HubTable } from '../../src/store/hub.js';
 import { migrate } from '../../src/store/migrate.js';
@@ -8,7 +10,7 @@ import { openPool, transaction } from '../../src/store/pool.js';
 import { ensureFullIdentity } from '../../src/store/resync.js';
 import { registerSpoke } from '../../src/store/spokes.js';
 import { dropDatabase, giveDatabase, takeDatabase } from './database.js';
-import { Simulation, type SimulationOptions, type SimulationResult } from './simulation.js';
+import { capturedTables, Simulation, type SimulationOptions, type SimulationResult } from './simulation.js';
 import { forbidden, mapping, spokeNames } from './world.js';
 
 export type { SimulationOptions, SimulationResult } from './simulation.js';
@@ -39,6 +41,8 @@ async function buildTemplate(url: string): Promise<void> {
       await pool.query(`alter table hub.person alter column ${column} set storage external`);
     await pool.query(`alter table hub.person add constraint clean check (name not ilike '%${forbidden}%')`);
     for (const name of spokeNames) await registerSpoke(pool, spokeName(name), 'memory');
+    await prepareSource(pool, { slot: 'template', publication: publicationName }, capturedTables(tables));
+    await pool.query(`select pg_drop_replication_slot('template')`);
   } finally {
     await pool.end();
   }

@@ -73,6 +73,16 @@ function sizesOf(
   };
 }
 
+/** What is published of them. */
+export function capturedTables(tables: readonly HubTable[]): Parameters<typeof prepareSource>[2] {
+  return tables.map(({ entity }) => ({
+    schema: entity.table.schema,
+    table: entity.table.name,
+    key: entity.table.id,
+    columns: entity.fields.map((field) => field.name),
+  }));
+}
+
 export class Simulation {
   readonly scheduler: Scheduler;
   readonly plan: FaultPlan;
@@ -279,12 +289,7 @@ export class Simulation {
     const tables = new Map<EntityName, HubTable>();
     for (const [name, entity] of mapping.entities) tables.set(name, await openHubTable(this.monitor, entity));
     this.tables = tables;
-    const capture = [...tables.values()].map(({ entity }) => ({
-      schema: entity.table.schema,
-      table: entity.table.name,
-      key: entity.table.id,
-      columns: entity.fields.map((field) => field.name),
-    }));
+    const capture = capturedTables([...tables.values()]);
     const { position } = await prepareSource(this.monitor, { slot: this.slot, publication: publicationName }, capture);
     await startEpoch(this.monitor, { ...position, epoch: 1, memberships: null }, 0);
     for (let i = 0; i < 4; i += 1) this.people.create(spokeNames[i % 3] as SpokeId, 'person');
@@ -449,10 +454,11 @@ export class Simulation {
   }
 
   private async blockers(pids: readonly number[]): Promise<ReadonlyMap<number, readonly number[]>> {
-    const { rows } = await this.monitor.query(
-      `select pid::text as pid, array_to_string(pg_blocking_pids(pid), ',') as by from unnest($1::int[]) as pid where cardinality(pg_blocking_pids(pid)) > 0`,
-      [`{${pids.join(',')}}`],
-    );
+    const { rows } = await this.monitor.query({
+      name: 'blockers',
+      text: `select pid::text as pid, array_to_string(pg_blocking_pids(pid), ',') as by from unnest($1::int[]) as pid where cardinality(pg_blocking_pids(pid)) > 0`,
+      values: [`{${pids.join(',')}}`],
+    });
     return new Map(rows.map((row) => [Number(row['pid']), (row['by'] ?? '').split(',').map(Number)]));
   }
 
