@@ -48,8 +48,6 @@ export class Model {
   readonly twins = new Map<string, Instant>();
   /** Keys that were made more than once. */
   readonly doubled = new Set<string>();
-  /** What was counted, by place. */
-  readonly countedAt = new Map<string, Map<Site, number>>();
   /** Keys of records that people merged inside a spoke, each with the others: their values may stand in each other's record. */
   readonly merged = new Map<string, Set<string>>();
   /** What all counts of a counter add up to, per key. */
@@ -83,17 +81,8 @@ export class Model {
     }
   }
 
-  count(key: string, by: number, site: Site): void {
-    const places = this.countedAt.get(key) ?? new Map<Site, number>();
-    this.countedAt.set(key, places.set(site, (places.get(site) ?? 0) + by));
+  count(key: string, by: number): void {
     this.counts.set(key, (this.counts.get(key) ?? 0) + by);
-  }
-
-  /** Is this what was counted at some of the places, the others left out? */
-  isCountOfSome(key: string, value: number): boolean {
-    let sums = [0];
-    for (const by of this.countedAt.get(key)?.values() ?? []) sums = sums.flatMap((sum) => [sum, sum + by]);
-    return value > 0 && sums.includes(value);
   }
 
   merge(winner: string, loser: string, site: Site, shown: ReadonlySet<number>): void {

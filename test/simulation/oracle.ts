@@ -227,7 +227,7 @@ export class Oracle {
       `select kind, spoke, entity, key, evidence::text as evidence from truespoke.review where state = 'open' order by id`,
     );
     const { rows: conflicts } = await db.query(
-      `select entity, hub_id, field, spoke, hub_value, spoke_value, base, state, remote::text as remote from truespoke.conflict order by id`,
+      `select entity, hub_id, field, spoke, hub_value, spoke_value, base, winner, state, remote::text as remote from truespoke.conflict order by id`,
     );
     const ids = new Set<string>();
     for (const row of parked) ids.add(`${row['entity']}/${row['key']}`);
@@ -365,11 +365,11 @@ export class Oracle {
       const key = keyOf(row['key'] ?? null) ?? '';
       const counted = model.counts.get(key) ?? 0;
       if (model.deleted.has(key) || this.isMerged(key) || explained.ids.has(`person/${row['id']}`)) return [];
-      // Where two records of one thing meet there is no base: their counters are two counts of the same thing, and one of them stands.
-      if (model.doubled.has(key) && model.isCountOfSome(key, Number(row['visits'] ?? 0))) return [];
-      return Number(row['visits'] ?? 0) === counted
-        ? []
-        : [`the counter of ${key} holds ${row['visits']}, and ${counted} were counted`];
+      const missing = counted - Number(row['visits'] ?? 0);
+      // Where two records of one thing meet there is no base: their counters are two counts of the same thing, one of them stands, and the
+      // other one is in the conflict log (law 3).
+      if (model.doubled.has(key) && sumsOf(lostCounts(explained, row['id'] ?? '')).includes(missing)) return [];
+      return missing === 0 ? [] : [`the counter of ${key} holds ${row['visits']}, and ${counted} were counted`];
     });
   }
 
@@ -460,6 +460,19 @@ interface Explained {
   readonly conflicts: readonly Record<string, string | null>[];
   readonly texts: readonly string[];
 }
+
+/** Counts that lost as a whole, against another count of the same thing. */
+const lostCounts = ({ conflicts }: Explained, hubId: string): readonly number[] =>
+  conflicts.flatMap((row) => {
+    if (row['entity'] !== 'person' || row['hub_id'] !== hubId || row['field'] !== 'visits' || row['base'] !== null)
+      return [];
+    if (row['winner'] === 'hub') return [Number(row['spoke_value'] ?? 0)];
+    return row['winner'] === 'spoke' ? [Number(row['hub_value'] ?? 0)] : [];
+  });
+
+/** What some of these add up to, each at most once. */
+const sumsOf = (values: readonly number[]): readonly number[] =>
+  values.reduce<readonly number[]>((sums, value) => sums.flatMap((sum) => [sum, sum + value]), [0]);
 
 function entityOf(spoke: SpokeId, object: string): EntityId | null {
   return (
