@@ -6,6 +6,7 @@ import { mappingsOf } from '../inbound/pipeline.js';
 import { selectionOf } from '../mapping/selection.js';
 import type { ExternalId, ObjectName } from '../model/ids.js';
 import { missingRecord, type RemoteRecord } from '../model/record.js';
+import { youngMs } from '../model/young.js';
 import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } from '../store/inbox.js';
 import { knownSince, settledMarks } from '../store/link-images.js';
 import { transaction } from '../store/pool.js';
@@ -30,8 +31,6 @@ export async function workInbox(context: EngineContext, live: LiveSpoke, signal:
 /** Asked again once: a single failed look is not enough to believe that a record is gone (F102). */
 const absentTopic = 'absent';
 const absentDelayMs = 2_000;
-/** Reads by id may lag so far behind what was seen or written that a record which has just come to be is not there yet in either look. */
-const youngMs = 5_000;
 
 async function takeHints(
   context: EngineContext,

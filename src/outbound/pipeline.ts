@@ -21,6 +21,7 @@ import { outcomeOf, type Outcome } from './outcome.js';
 import { settleBatch, type Settlement } from './settle.js';
 import { lookAtUnseen } from './unseen.js';
 import { judged, resolveUnknown } from './unknown.js';
+import { youngOf } from './young.js';
 
 /** Delivers one batch to one spoke. `ready`: entities whose existing records were read, so that a create cannot double one. */
 export async function deliver(
@@ -312,8 +313,13 @@ async function observeFirst(
   for (const { one, outcome } of waiting) {
     if (outcome.belongsHere) for (const id of outcome.ids) belongsTo.set(id, one.delivery.hubId);
   }
-  // Not found by id: gone (law 8, second grade of evidence).
-  const gone = ids.filter((id) => !seen.has(id)).map((id) => missingRecord(batch.mapping.object, id));
+  // Not found by id: gone (law 8, second grade of evidence). What refused our condition was there a moment ago: then the read lags.
+  const refused = new Set(
+    waiting.filter(({ outcome }) => outcome.reason === 'stale').flatMap(({ outcome }) => outcome.ids),
+  );
+  const absent = ids.filter((id) => !seen.has(id) && !refused.has(id));
+  const young = await youngOf(batch, absent);
+  const gone = absent.filter((id) => !young.has(id)).map((id) => missingRecord(batch.mapping.object, id));
   await batch.deps.inbound({
     spoke: batch.open.name,
     object: batch.mapping.object,

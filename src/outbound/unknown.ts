@@ -7,6 +7,7 @@ import { idle, readOf, type Batch, type Delivered } from './batch.js';
 import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
 import { readBack, type Outgoing } from './deliver.js';
+import { youngOf } from './young.js';
 import { applied, later, unknownAgain } from './ending.js';
 import { agreedPaths } from './images.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
@@ -34,9 +35,21 @@ export async function resolveUnknown(batch: Batch, claimed: readonly Claimed[]):
   deps.crashpoint('delivery_read_back');
   const settlements: Settlement[] = [];
   const changed: RemoteRecord[] = [];
+  const shownIn = (delivery: Claimed): readonly RemoteRecord[] => found.get(delivery.hubId) ?? [];
+  const absent = claimed.filter((one) => shownIn(one).length === 0 && one.intent?.op === 'update');
+  const young = await youngOf(
+    batch,
+    absent.flatMap(({ intent }) =>
+      intent?.externalId === undefined || intent.externalId === null ? [] : [intent.externalId as ExternalId],
+    ),
+  );
   for (const delivery of claimed) {
-    const records = found.get(delivery.hubId) ?? [];
-    settlements.push(judged(batch, context, delivery, records, changed));
+    const lags = absent.includes(delivery) && young.has(delivery.intent?.externalId as ExternalId);
+    settlements.push(
+      lags
+        ? unknownAgain(batch, delivery, 'not_shown_yet')
+        : judged(batch, context, delivery, shownIn(delivery), changed),
+    );
   }
   await settleBatch(batch, settlements);
   if (changed.length > 0) await deps.inbound({ spoke: batch.open.name, object: mapping.object, records: changed });

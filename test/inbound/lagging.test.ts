@@ -106,4 +106,59 @@ describe('the running engine', () => {
       1,
     ]);
   });
+
+  const person =
+    'entity: person\nfields: { name: text, note: text }\n' +
+    'spokes: { left: { object: Contact, fields: { name: Name, note: Note }, delete: propagate } }';
+
+  /** A record that both know, and that reads by id do not show yet. */
+  async function notShownYet(): Promise<{ readonly on: Wheel; readonly id: string }> {
+    const objects = { Contact: { fields: { Name: {}, Note: {} } } };
+    const on = (wheel = await openWheel({
+      spokes: { left: { versions: 'counter', capabilities: { stream: false }, objects } },
+      mappings: [person],
+      engine: { pollMs: 600_000 },
+    }));
+    on.start();
+    await on.settled();
+    await on.sql(`insert into hub.person (name) values ('Ann')`);
+    await on.until(() => on.remote('left').list('Contact').length === 1);
+    await on.settled();
+    on.remote('left').faults.staleReadMs = 60_000;
+    return { on, id: on.remote('left').list('Contact')[0]?.id ?? '' };
+  }
+
+  async function stillThere(on: Wheel, fields: Readonly<Record<string, string>>): Promise<void> {
+    on.remote('left').faults.heal();
+    await on.until(async () => (await on.sql('select 1 from truespoke.delivery')).length === 0);
+    const [shown] = on.remote('left').list('Contact');
+    expect([await on.sql('select name, note from hub.person'), shown?.fields]).toEqual([
+      [{ name: fields['Name'], note: fields['Note'] }],
+      fields,
+    ]);
+  }
+
+  const looked = (on: Wheel): Promise<unknown> => {
+    const before = on.remote('left').calls['fetch'] ?? 0;
+    return on.until(() => (on.remote('left').calls['fetch'] ?? 0) > before + 1);
+  };
+
+  test('F102 a record that refused our condition exists, whatever a read by id that lags says', async () => {
+    const { on, id } = await notShownYet();
+    on.remote('left').edit('Contact', id, { Note: 'by hand' });
+    await on.sql(`update hub.person set name = 'Anna'`);
+    await looked(on);
+    expect(await on.sql('select name from hub.person')).toEqual([{ name: 'Anna' }]);
+    await stillThere(on, { Name: 'Anna', Note: 'by hand' });
+  });
+
+  test('F102 a record that has just come to be is not gone because the read-back of an unanswered write does not show it', async () => {
+    const { on } = await notShownYet();
+    on.remote('left').faults.next('lostApplied');
+    await on.sql(`update hub.person set name = 'Anna'`);
+    await looked(on);
+    expect(await on.sql('select name from hub.person')).toEqual([{ name: 'Anna' }]);
+    await on.sql(`update hub.person set note = 'later'`);
+    await stillThere(on, { Name: 'Anna', Note: 'later' });
+  });
 });
