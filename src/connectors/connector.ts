@@ -61,7 +61,10 @@ export interface ConnectorState {
 export interface Capabilities {
   /** `Write.expect` is honoured by the remote itself. */
   readonly conditionalWrite: boolean;
-  /** A create repeated with the same hub id cannot make a second record. */
+  /**
+   * A create repeated with the same hub id cannot make a second record. Where the remote can say so it is rejected as a `duplicate` of
+   * the first, which it leaves as it is: somebody may have edited that since.
+   */
   readonly idempotentCreate: boolean;
   /** `scan` uses a bulk route. */
   readonly bulkScan: boolean;

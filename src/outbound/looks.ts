@@ -99,7 +99,8 @@ function isOwn(link: Link | undefined, { hubId }: Claimed): boolean {
   return link?.state === 'live' && link.hubId === hubId;
 }
 
-function linkedTo(delivery: Claimed, { externalId, version }: RemoteRecord): Settlement {
+/** Where nothing comes in from: all that the hub holds goes out. */
+export function linkedTo(delivery: Claimed, { externalId, version }: RemoteRecord): Settlement {
   const link = { hubId: delivery.hubId, externalId, state: 'live', base: {}, version, settledAtMs: null } as const;
   return { delivery, kind: 'applied', link, children: [], fresh: true, again: true, recheck: false };
 }

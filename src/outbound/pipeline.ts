@@ -15,7 +15,7 @@ import { send, toWrite, type Outgoing } from './deliver.js';
 import { diff } from './diff.js';
 import { applied, backoff, held, later, settleQuietly, unknownAgain } from './ending.js';
 import { readImages, sentBy, shownBefore, type KnownImages } from './images.js';
-import { withoutNews, withoutTwins } from './looks.js';
+import { linkedTo, withoutNews, withoutTwins } from './looks.js';
 import type { OpenSpoke } from './open-spoke.js';
 import { outcomeOf, type Outcome } from './outcome.js';
 import { settleBatch, type Settlement } from './settle.js';
@@ -298,7 +298,7 @@ async function observeFirst(
   const observed = ({ one, outcome }: Observing): Settlement =>
     later(batch, one.delivery, outcome.delayMs, outcome.reason, true);
   // The write is over: rejected or refused. Settling first lets inbound judge the record.
-  const over = waiting.filter(({ one }) => one.delivery.intent === null);
+  const over = waiting.filter(({ one, outcome }) => one.delivery.intent === null && !isOutOnly(batch, outcome));
   await settleBatch(batch, over.map(observed));
   const ids = [...new Set(waiting.flatMap(({ outcome }) => outcome.ids))];
   const records = await batch.open.spoke.fetch(batch.mapping.object, ids, readOf(batch), batch.options);
@@ -306,7 +306,9 @@ async function observeFirst(
   const tried = waiting.filter((one) => !over.includes(one));
   const settlements = tried.map((one): Settlement => {
     const record = earlierTry(one, records);
-    return record === null ? observed(one) : judged(batch, context, one.one.delivery, [record], []);
+    if (record !== null) return judged(batch, context, one.one.delivery, [record], []);
+    const own = isOutOnly(batch, one.outcome) ? ownOf(one, records) : null;
+    return own === null ? observed(one) : linkedTo(one.one.delivery, own);
   });
   await settleBatch(batch, settlements);
   const belongsTo = new Map<ExternalId, HubId>();
@@ -327,6 +329,19 @@ async function observeFirst(
     belongsTo,
   });
   return [];
+}
+
+/** Nothing comes in from there: inbound would not link the record that a create of ours met. */
+const isOutOnly = ({ mapping }: Batch, { reason }: Observing['outcome']): boolean =>
+  mapping.direction === 'out' && reason === 'duplicate';
+
+/** The record that carries our key. */
+function ownOf(
+  { one: { delivery }, outcome: { ids } }: Observing,
+  records: readonly RemoteRecord[],
+): RemoteRecord | null {
+  const own = records.find((record) => ids.includes(record.externalId) && record.hubKey === delivery.hubId);
+  return own === undefined || own.deleted ? null : own;
 }
 
 /**

@@ -20,6 +20,8 @@ import type { RemoteFields, RemoteRecord } from '../../src/model/record.js';
 export interface Traits {
   readonly conditionalWrite: boolean;
   readonly idempotentCreate: boolean;
+  /** Of this object: a create whose hub id a record there carries changes that record. Where a remote offers nothing better. */
+  readonly upserts?: boolean;
   readonly deleteFeed: boolean;
   readonly undelete: boolean;
   readonly stream: boolean;

@@ -78,6 +78,7 @@ function harness(quirks: { searchLagMs?: number }): () => Promise<Harness> {
 const traits: Traits = {
   conditionalWrite: false,
   idempotentCreate: true,
+  upserts: true,
   deleteFeed: false,
   undelete: false,
   stream: false,

@@ -48,6 +48,11 @@ export function writePromises(current: Current, traits: Traits): void {
   });
   const write = (...writes: Write[]): Promise<readonly WriteResult[]> =>
     current.harness.spoke.write(writes, interactive);
+  /** The record that a create made or met. */
+  const met = (result: WriteResult | undefined): readonly ExternalId[] => {
+    if (result?.outcome === 'applied') return [result.externalId];
+    return result?.outcome === 'rejected' && result.recovery === 'duplicate' ? (result.existing ?? []) : [];
+  };
   const created = async (n: number): Promise<Applied> => applied((await write(create(n)))[0]);
   const fetchOne = async (id: ExternalId) =>
     (await current.harness.spoke.fetch(current.harness.object, [id], current.harness.fields, interactive))[0];
@@ -159,12 +164,23 @@ export function writePromises(current: Current, traits: Traits): void {
     test.runIf(traits.idempotentCreate)('F83 a create repeated with the same hub id is the same record', async () => {
       const { person } = current.harness;
       const first = await created(1);
-      const second = await created(1);
-      expect(second.externalId).toBe(first.externalId);
-      const both = await Promise.all([created(2), created(2)].map((promise) => promise.catch(() => null)));
-      expect(new Set(both.filter((result) => result !== null).map((result) => result.externalId)).size).toBe(1);
+      expect(met((await write(create(1)))[0])).toEqual([first.externalId]);
+      const both = await Promise.all([write(create(2)), write(create(2))].map((call) => call.catch(() => [])));
+      expect(new Set(both.flat().flatMap((result) => met(result))).size).toBe(1);
       expect(await person.count()).toBe(2);
     });
+
+    test.runIf(traits.idempotentCreate && traits.upserts !== true)(
+      'F65 F83 a create repeated with the same hub id leaves what was made of the first since',
+      async () => {
+        const { person, text } = current.harness;
+        const { externalId: id } = await created(1);
+        await person.edit(id, { [text]: 'by a person' });
+        const [again] = await write(create(1));
+        expect(again).toMatchObject({ outcome: 'rejected', recovery: 'duplicate', existing: [id] });
+        expect(await person.read(id, text)).toBe('by a person');
+      },
+    );
 
     test.runIf(traits.conditionalWrite)(
       'a write that expects an older version is stale and has no effect',
@@ -217,7 +233,7 @@ export function writePromises(current: Current, traits: Traits): void {
           expect((await eventually(ask, ([list]) => list?.length === 1))[0]).toHaveLength(1);
         }
         if (traits.idempotentCreate) {
-          await created(1);
+          expect(met((await write(create(1)))[0])).toHaveLength(1);
           expect(await person.count()).toBe(1);
         }
       },

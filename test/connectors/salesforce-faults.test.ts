@@ -307,13 +307,20 @@ describe('refusals', () => {
     expect(result?.outcome === 'rejected' ? result.existing : []).toHaveLength(2);
   });
 
-  test('F83 two creates of one key: one wins, the other meets it and changes it', async () => {
+  test('F83 two creates of one key: one wins, the other is told which record it met, and changes nothing', async () => {
     const bench = await org();
     await bench.spoke.describe([contact]);
     const results = await Promise.all(
       ['A', 'B'].map((name) => bench.spoke.write([create('Contact', 'h1', { LastName: name })], interactive)),
     );
-    expect(results.flat().map((result) => result.outcome)).toEqual(['applied', 'applied']);
+    const [record] = bench.org.records('Contact');
+    const outcomes = results.flat().map((result) => result.outcome);
+    expect([...outcomes].sort()).toEqual(['applied', 'rejected']);
+    expect(record?.['LastName']).toBe(outcomes[0] === 'applied' ? 'A' : 'B');
+    expect(results.flat().find((result) => result.outcome === 'rejected')).toMatchObject({
+      recovery: 'duplicate',
+      existing: [record?.['Id']],
+    });
     expect(bench.org.records('Contact')).toHaveLength(1);
   });
 

@@ -190,14 +190,7 @@ export class MemoryRemote {
 
   /** The effect happens when `afterMs` have passed, whoever looks then. */
   applyLater(change: Change, afterMs: number): void {
-    const effect = (): void => {
-      // F65: a create that was repeated meanwhile is absorbed by its key.
-      const { idempotentCreate } = this.config.capabilities;
-      const repeated = change.op === 'create' && change.hubKey !== null && idempotentCreate;
-      if (repeated && this.store.table(change.object).withHubKey(change.hubKey) !== undefined) return;
-      this.apply(change, 'self');
-    };
-    this.late.push({ dueMs: this.ports.clock.monotonic() + afterMs, effect });
+    this.late.push({ dueMs: this.ports.clock.monotonic() + afterMs, effect: () => void this.apply(change, 'self') });
   }
 
   /** Takes one call from the budget; otherwise how long until there is one, in ms. */
@@ -242,7 +235,7 @@ export class MemoryRemote {
   private apply(change: Change, by: LedgerEntry['by']): Effect {
     const effect = this.store.apply(change, this.open ?? this.stampNow(by));
     if (effect.outcome !== 'applied' || !effect.changed || effect.row === null) return effect;
-    const op = change.op === 'create' && effect.before !== null ? 'update' : change.op;
+    const { op } = change;
     this.record(op, by, change.object, { row: effect.row, before: effect.before });
     if (op === 'damage') return effect;
     this.announce(change.object, effect.row);

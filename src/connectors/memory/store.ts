@@ -148,7 +148,9 @@ export class MemoryStore {
       hubKey !== null && spec.hubKey && this.config.capabilities.idempotentCreate
         ? this.table(object).withHubKey(hubKey)
         : undefined;
-    if (holder !== undefined) return this.update({ ...change, op: 'update', id: holder.id, expect: null }, spec, when);
+    // F65, F83: nothing is written: the record may have been edited since, and a late one may be older than what stands there.
+    if (holder !== undefined)
+      return refused('duplicate', 'DUPLICATE_VALUE', 'duplicate value found: the hub id', { existing: [holder.id] });
     const id = this.nextId(spec.idPrefix ?? object.slice(0, 3).toLowerCase());
     const all = Object.fromEntries(Object.keys(spec.fields).map((path) => [path, null]));
     const fields = this.checkFields(object, spec.fields, { before: null, start: all, given: change.fields });

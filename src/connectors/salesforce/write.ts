@@ -3,7 +3,7 @@
 import { OutcomeUnknown, TruespokeError } from '../../base/errors.js';
 import { groupBy } from '../../base/group-by.js';
 import { must } from '../../base/assert.js';
-import { externalId, version } from '../../model/ids.js';
+import { externalId, version, type ObjectName } from '../../model/ids.js';
 import type { RemoteRecord } from '../../model/record.js';
 import type { CallOptions, Write, WriteResult } from '../connector.js';
 import { bulkRowsMax, type BulkWriter } from './bulk-write.js';
@@ -25,7 +25,7 @@ import { companionOf } from './companions.js';
 import type { SalesforceConfig } from './config.js';
 import { id18, rejection } from './errors.js';
 import type { Planner } from './plan.js';
-import { prepare, type Body, type Prepared, type Preparation, type Translator } from './prepare.js';
+import { prepare, type Prepared, type Preparation, type Translator } from './prepare.js';
 import { fetchByIds, findByKeys, type ReadParts } from './read.js';
 import { groups } from './soql.js';
 
@@ -151,7 +151,7 @@ class Batch {
       );
       for (const [n, one] of rows.entries()) this.#take(one, must(outcomes[n], 'row outcome'));
     }
-    if (write.op === 'create') await this.#changeExisting(whole);
+    if (write.op === 'create') await this.#nameExisting(whole);
   }
 
   async #bulk(op: 'create' | 'update', group: readonly Prepared[]): Promise<void> {
@@ -262,9 +262,10 @@ class Batch {
 
   /**
    * F65, F83: a create is an insert with our unique key. One that arrives late, after it was repeated, is refused by the key and
-   * writes nothing old over what is newer (an upsert would). One that meets its own earlier self changes what may still be changed.
+   * writes nothing old over what is newer (an upsert would). So is one that meets its own earlier self, which somebody may have edited
+   * since: whoever asked is told which record that is, and compares.
    */
-  async #changeExisting(group: readonly Prepared[]): Promise<void> {
+  async #nameExisting(group: readonly Prepared[]): Promise<void> {
     const field = this.parts.config.externalIdField;
     const met = group.filter((one) => {
       const result = this.#results[one.at];
@@ -273,31 +274,23 @@ class Batch {
     });
     const [first] = met;
     if (first === undefined || this.#stop !== null) return;
-    const { object } = first.write;
-    const plan = await this.parts.planner.plan(object, { paths: [], children: {} }, this.options);
-    const found = await findByKeys(
-      this.parts.read,
-      plan,
-      met.map((one) => ({ by: 'hubId', hubId: one.write.hubId })),
-      this.options,
-    );
-    const rows: { one: Prepared; id: string; body: Body }[] = [];
+    const found = await this.#findOwn(first.write.object, met);
     for (const [n, one] of met.entries()) {
-      const [record, ...others] = found[n] ?? [];
-      if (record === undefined || others.length > 0) continue;
-      const body = Object.fromEntries(
-        Object.entries(one.body).filter(
-          ([name]) => name !== field && plan.object.fields.get(name)?.updateable === true,
-        ),
-      );
-      rows.push({ one, id: record.externalId, body });
+      const [result, existing] = [this.#results[one.at], (found[n] ?? []).map((record) => record.externalId)];
+      if (result?.outcome === 'rejected' && existing.length > 0) this.settle(one.at, { ...result, existing });
     }
-    if (rows.length === 0) return;
-    const outcomes = await this.#guard(
-      rows.map((row) => row.one),
-      () => writeRows(this.parts.client, { op: 'update', object }, rows, this.options),
-    );
-    for (const [n, row] of rows.entries()) this.#take(row.one, must(outcomes[n], 'row outcome'));
+  }
+
+  /** The refusals stand whether or not they can be explained. */
+  async #findOwn(object: ObjectName, list: readonly Prepared[]): Promise<readonly (readonly RemoteRecord[])[]> {
+    try {
+      const plan = await this.parts.planner.plan(object, { paths: [], children: {} }, this.options);
+      const keys = list.map(({ write }) => ({ by: 'hubId', hubId: write.hubId }) as const);
+      return await findByKeys(this.parts.read, plan, keys, this.options);
+    } catch (error) {
+      if (error instanceof TruespokeError) return [];
+      throw error;
+    }
   }
 
   async companions(list: readonly Prepared[]): Promise<void> {

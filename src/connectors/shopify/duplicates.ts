@@ -1,10 +1,9 @@
 // Owns what is said about a refused duplicate: who holds the value already. Reads only.
 import { TruespokeError } from '../../base/errors.js';
 import type { ExternalId, RemotePath } from '../../model/ids.js';
-import type { RemoteRecord, RemoteValue } from '../../model/record.js';
+import type { RemoteValue } from '../../model/record.js';
 import type { CallOptions, Write } from '../connector.js';
 import type { Api } from './api.js';
-import { allFields } from './documents.js';
 import type { ObjectSpec } from './objects/spec.js';
 import { findRecords } from './read.js';
 
@@ -14,12 +13,12 @@ export async function landedEarlier(
   spec: ObjectSpec,
   write: Write,
   options: CallOptions,
-): Promise<RemoteRecord | null> {
+): Promise<ExternalId | null> {
   if (write.op !== 'create' || spec.byIdentifier === null) return null;
   const found = await quietly(() =>
-    findRecords(api, spec, [{ by: 'hubId', hubId: write.hubId }], allFields(spec), options),
+    findRecords(api, spec, [{ by: 'hubId', hubId: write.hubId }], { paths: [], children: {} }, options),
   );
-  return found?.[0]?.[0] ?? null;
+  return found?.[0]?.[0]?.externalId ?? null;
 }
 
 /** Ids of the records that already hold a unique value of this write; null where the shop could not tell. */

@@ -232,12 +232,12 @@ export class Writer {
     return { outcome: 'applied', externalId: externalId(id), version: record.version, record };
   }
 
-  /** A duplicate is told with what holds the value; our own earlier create, landed late, is no duplicate. */
+  /** A duplicate is told with what holds the value: our own earlier create that landed late, or somebody else's record. */
   private async explain(planned: Planned, result: WriteResult, options: CallOptions): Promise<WriteResult> {
     if (result.outcome !== 'rejected' || result.recovery !== 'duplicate') return result;
     const landed = await landedEarlier(this.api, planned.spec, planned.write, options);
-    if (landed !== null)
-      return { outcome: 'applied', externalId: landed.externalId, version: landed.version, record: landed };
+    // Somebody may have edited it since: whoever asked looks at it and compares.
+    if (landed !== null) return { ...result, existing: [landed] };
     const existing = await findExisting(this.api, planned.spec, planned.write, options);
     return existing === null ? result : { ...result, existing };
   }
