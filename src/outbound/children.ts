@@ -7,6 +7,8 @@ import type { ChildIntent, Intent } from '../model/intent.js';
 import { readChildren, type HubTable } from '../store/hub.js';
 import type { Pool } from '../store/pool.js';
 import { diffInput, loadClaim, type ClaimContext, type Planned } from './claimed.js';
+import { resembles } from '../mapping/resemble.js';
+import type { Base } from '../model/link.js';
 import { diff, type Difference } from './diff.js';
 import { linkedChildren, type LinkedChild, type LinkWrite } from '../store/links.js';
 import type { OpenSpoke } from './open-spoke.js';
@@ -126,13 +128,16 @@ function attach(one: Planned, child: string, list: ChildList): Planned {
   }
 }
 
-/** Links of the children that a confirmed write carried, paired by external id, by the key we left in them, else by position. */
+/**
+ * Links of the children that a confirmed write carried, paired by external id, by the key we left in them, else by position. Where the
+ * record was `readBack` after an answer that was lost, somebody may have edited a child since.
+ */
 export function childLinks(
   whole: Mapping,
   mapping: SpokeMapping,
   parent: HubId,
   intent: Intent,
-  record: RemoteRecord | null,
+  { record, readBack }: { readonly record: RemoteRecord | null; readonly readBack: boolean },
   nowMs: number,
 ): readonly ChildLinks[] {
   const { children } = intent;
@@ -153,7 +158,7 @@ export function childLinks(
           hubId: one.hubId,
           externalId: image.externalId,
           state: 'live',
-          base: confirmedBase(mapped, one.hub, one.fields, image),
+          base: readBack ? baseReadBack(mapped, one, image) : confirmedBase(mapped, one.hub, one.fields, image),
           version: record.version,
           settledAtMs: nowMs,
           parent,
@@ -166,4 +171,14 @@ export function childLinks(
       { entity, parent, links, keep: [...known.filter((one) => !links.some((l) => l.hubId === one.hubId)), ...links] },
     ];
   });
+}
+
+/** What does not look like what we sent is somebody's edit: against what was sent it shows as one when inbound looks. */
+function baseReadBack(mapping: SpokeMapping, { hub, fields }: ChildIntent, image: RemoteRecord): Base {
+  const shown = confirmedBase(mapping, hub, fields, image);
+  const sent = Object.entries(confirmedBase(mapping, hub, fields, null)).filter(([name, { remote }]) => {
+    const pair = shown[name as FieldName];
+    return pair !== undefined && !resembles(remote, pair.remote);
+  });
+  return { ...shown, ...Object.fromEntries(sent) };
 }

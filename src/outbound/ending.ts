@@ -137,7 +137,8 @@ export function applied(
   };
   const fresh = before?.state !== 'live';
   // After an undelete the fields are compared once more; a reference that closed a circle is written now.
-  const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, intent, record, link.settledAtMs);
+  const look = { record, readBack: delivery.intent !== null };
+  const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, intent, look, link.settledAtMs);
   return {
     delivery,
     kind: 'applied',

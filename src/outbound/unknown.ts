@@ -97,7 +97,14 @@ export function judged(
     case 'changed': {
       const [found, nowMs] = [verdict.record, batch.deps.clock.now()];
       changed.push(found);
-      const children = childLinks(batch.deps.mapping, batch.mapping, delivery.hubId, tried, found, nowMs);
+      const children = childLinks(
+        batch.deps.mapping,
+        batch.mapping,
+        delivery.hubId,
+        tried,
+        { record: found, readBack: true },
+        nowMs,
+      );
       const partly = partlyShown(batch.mapping, delivery, tried, found, link, children, nowMs);
       return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
     }

@@ -1,5 +1,5 @@
 // References: embedded children both ways, children before parents, circles in two steps.
-// Proves: Law 9
+// Proves: Law 5, Law 9
 import { afterEach, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../src/engine/engine.js';
 import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
@@ -44,6 +44,33 @@ const shown = (on: Wheel, order = 0): unknown[] =>
   (on.remote('shop').list('Order')[order]?.children['lines'] ?? []).map((line) => line.fields['title' as never]).sort();
 
 describe('embedded children', () => {
+  test('F64 a write of children is not answered, and somebody edits one of them before we look: the edit comes in', async () => {
+    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
+    const remote = on.remote('shop');
+    const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
+    const id = remote.create('Order', { Number: '1' }, { children: { lines: [child] } });
+    on.start();
+    await on.settled();
+    await on.restart({ roles: ['capture', 'outbound'] });
+    const [line] = remote.get('Order', id)?.children['lines'] ?? [];
+    let edited = false;
+    remote.trigger('Order', (values) => {
+      if (!edited) {
+        const edit = { id: line?.id ?? '', hubKey: null, fields: { title: 'by a person' } as never };
+        queueMicrotask(() => remote.edit('Order', id, {}, { lines: [edit] }));
+      }
+      edited = true;
+      return values;
+    });
+    remote.faults.next('lostApplied');
+    await on.sql(`update hub.purchase_line set title = 'ours', count = 2`);
+    await on.until(() => edited);
+    await on.restart();
+    await on.settled();
+    expect(await titles(on)).toEqual([{ title: 'by a person', count: '2' }]);
+    expect(shown(on)).toEqual(['by a person']);
+  });
+
   test('come in with their parent; one added, edited, removed there follows; the parent takes them along when it goes', async () => {
     const on = await open({ spokes: { shop }, mappings: [orders, lines] });
     const remote = on.remote('shop');
