@@ -45,7 +45,7 @@ export interface Overwrite {
 
 export class Oracle {
   readonly overwrites: Overwrite[] = [];
-  /** Older values put over newer ones: wrong unless a policy decided so, which the conflict log then tells. */
+  /** Older values, or none, put over newer ones: wrong unless a policy decided so or damage was repaired, which the conflict log then tells. */
   private readonly reverts: { readonly over: number; readonly what: string }[] = [];
   private readonly claims = new Map<string, number>();
   private readonly reads = new Map<string, Instant>();
@@ -155,7 +155,8 @@ export class Oracle {
     const after = at(field.shape, entry.after, path);
     if (sameTokens(before, after)) return;
     if (before.length > 0 && after.length === 0 && !this.mayBeEmpty(entity, key, field))
-      this.ports.violated(`${spoke}: we emptied ${key}.${field.field} over w${before.join(',')} and nobody had`);
+      for (const over of before)
+        this.reverts.push({ over, what: `${spoke}: we emptied ${key}.${field.field} over w${over} and nobody had` });
     this.checkKnown(spoke, entity, { key, id: entry.id, tokens: { [field.field]: after } });
     if (field.shape === 'list') return;
     for (const old of before) {
@@ -184,9 +185,11 @@ export class Oracle {
   private checkDeleted(spoke: SpokeId, field: FollowedField, entry: LedgerEntry): void {
     const path = field.paths[spoke];
     if (path === undefined) return;
+    // What our user may not read goes with its record unseen: holding the deletion until it is shown would hold it for ever (F78).
+    const hidden = this.ports.remotes[spoke].isHidden(entry.object, path);
     for (const lost of at(field.shape, entry.before, path))
       if (this.ports.model.edits.get(lost)?.site === spoke)
-        this.overwrites.push({ spoke, lost, by: [], inWindow: this.inWindow(spoke, entry, lost) });
+        this.overwrites.push({ spoke, lost, by: [], inWindow: hidden || this.inWindow(spoke, entry, lost) });
   }
 
   private checkKnown(where: string, entity: EntityId, { key, id, tokens }: Shown): void {
@@ -401,7 +404,8 @@ export class Oracle {
         if (row['origin'] === 'application' || field.shape === 'list') continue;
         const was = tokensOf(field.shape, before[field.field]);
         const key = keys.get(`${entity}/${row['hub_id']}`);
-        if (after[field.field] === null && was.length > 0 && key !== undefined && !this.mayBeEmpty(entity, key, field))
+        const known = was.every((token) => logged.has(token));
+        if (after[field.field] === null && !known && key !== undefined && !this.mayBeEmpty(entity, key, field))
           problems.push(`hub: ${row['origin']} emptied ${key}.${field.field} over w${was.join(',')} and nobody had`);
         for (const old of was) {
           for (const token of now)
