@@ -120,6 +120,17 @@ function mayPredateOurs(
   return asked !== undefined && asked !== (link.settledAt ?? null);
 }
 
+/** Nobody knew of the record when it was asked for: whoever has linked it since has seen it, and a read by id may lag behind that (F102). */
+function linkedSince(
+  { entity, embedded }: SpokeMapping,
+  { evidence, settled }: DecideRules,
+  incoming: Incoming,
+): boolean {
+  // Embedded children are not asked for by themselves.
+  if (evidence === 'listing' || settled === undefined || embedded !== null) return false;
+  return !settled.has(settledKey(entity, incoming.record.externalId));
+}
+
 /** The hub deleted what the spoke has edited since: the deletion goes on, the edits are kept in the conflict log (F118). */
 function overruled({ mapping }: BatchContext, link: Link, observed: ObservedFields): readonly MergeConflict[] {
   if (!deletes(mapping)) return [];
@@ -174,6 +185,9 @@ function decideDeleted(
   // Word of a deletion that is older than what we saw since: it may have been undone.
   if (rules.evidence === 'listing' && record.version !== '' && record.version < link.version) {
     return { incoming, kind: 'refetch', delayMs: 0, why: 'equal_stamp' };
+  }
+  if (linkedSince(context.mapping, rules, incoming)) {
+    return { incoming, kind: 'refetch', delayMs: 0, why: 'raced' };
   }
   if (record.mergedInto !== null) {
     const survivor = survivorOf(link, context.links.get(record.mergedInto));

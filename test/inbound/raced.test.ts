@@ -1,10 +1,10 @@
 // Inbound judges a record while outbound settles the create that made it: one of the two comes first, the record stays one.
-// Proves: Law 4
+// Proves: Law 4, Law 8
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseMapping } from '../../src/mapping/load.js';
 import { entityName, externalId, hubId, objectName, remotePath, spokeName, version } from '../../src/model/ids.js';
-import type { RemoteRecord } from '../../src/model/record.js';
+import { missingRecord, type RemoteRecord } from '../../src/model/record.js';
 import { settledMarks } from '../../src/store/link-images.js';
 import { saveLinks } from '../../src/store/links.js';
 import { Pool, transaction } from '../../src/store/pool.js';
@@ -15,7 +15,7 @@ const { mapping } = parseMapping(
   [
     {
       file: 'line.yaml',
-      text: 'entity: line\nfields: { label: text }\nspokes:\n  crm: { object: Row, fields: { label: Label } }\n',
+      text: 'entity: line\nfields: { label: text }\nspokes:\n  crm: { object: Row, fields: { label: Label }, delete: propagate }\n',
     },
   ],
   { spokes: ['crm'] },
@@ -128,4 +128,24 @@ test('a read that was asked for before our write was confirmed is made again whe
   expect(await label()).toBe('ours');
   expect((await inbound.accept({ ...page, settled: await marks() })).updated).toBe(1);
   expect(await label()).toBe('another');
+});
+
+test('F102 a record that was linked while it was asked for by id is not gone because that read does not show it', async () => {
+  const [other, row] = [externalId('r-3'), hubId('019b76da-c580-7b2b-8111-37cc16b3453c')];
+  await db.pool.query(`insert into hub.line (id, label) values ($1, 'new')`, [row]);
+  const marks = (): ReturnType<typeof settledMarks> => settledMarks(db.pool, feed.spoke, [feed.entity], [other]);
+  const asked = await marks();
+  const link = { hubId: row, externalId: other, state: 'live' as const, base: {}, version: record.version };
+  await transaction(db.pool, (tx) => saveLinks(tx, feed, [{ ...link, settledAtMs: null }], 0));
+  const inbound = await openInbound(db, mapping);
+  const absent = missingRecord(record.object, other);
+  const page = { ...feed, object: record.object, records: [absent], evidence: 'fetched', lane: 'interactive' } as const;
+  const rows = async (): Promise<number> =>
+    (await db.pool.query(`select 1 from hub.line where id = $1`, [row])).rows.length;
+
+  expect((await inbound.accept({ ...page, settled: asked })).refetched).toBe(1);
+  expect(await rows()).toBe(1);
+  // Known when it was asked for, it is gone.
+  await inbound.accept({ ...page, settled: await marks() });
+  expect(await rows()).toBe(0);
 });
