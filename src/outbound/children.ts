@@ -173,12 +173,17 @@ export function childLinks(
   });
 }
 
-/** What does not look like what we sent is somebody's edit: against what was sent it shows as one when inbound looks. */
-function baseReadBack(mapping: SpokeMapping, { hub, fields }: ChildIntent, image: RemoteRecord): Base {
-  const shown = confirmedBase(mapping, hub, fields, image);
-  const sent = Object.entries(confirmedBase(mapping, hub, fields, null)).filter(([name, { remote }]) => {
-    const pair = shown[name as FieldName];
-    return pair !== undefined && !resembles(remote, pair.remote);
+/**
+ * What does not look like what we sent is somebody's edit, made before our write or after it: nothing tells whether ours came at all. Of a
+ * child that was known the old base stands, so that inbound sees two edits where there are two, and keeps both. One that our write has
+ * made shows that it came: there the edit is made over what was sent.
+ */
+function baseReadBack(mapping: SpokeMapping, { hub, fields, externalId }: ChildIntent, image: RemoteRecord): Base {
+  const sent = confirmedBase(mapping, hub, fields, null);
+  const pairs = Object.entries(confirmedBase(mapping, hub, fields, image)).flatMap(([name, pair]) => {
+    const ours = sent[name as FieldName];
+    if (ours === undefined || resembles(ours.remote, pair.remote)) return [[name, pair]];
+    return externalId === null ? [[name, ours]] : [];
   });
-  return { ...shown, ...Object.fromEntries(sent) };
+  return Object.fromEntries(pairs) as Base;
 }

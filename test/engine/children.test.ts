@@ -44,7 +44,7 @@ const shown = (on: Wheel, order = 0): unknown[] =>
   (on.remote('shop').list('Order')[order]?.children['lines'] ?? []).map((line) => line.fields['title' as never]).sort();
 
 describe('embedded children', () => {
-  test('F64 a write of children is not answered, and somebody edits one of them before we look: the edit comes in', async () => {
+  test('F64 a write of children is not answered, and somebody edits one of them before we look: the edit is kept', async () => {
     const on = await open({ spokes: { shop }, mappings: [orders, lines] });
     const remote = on.remote('shop');
     const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
@@ -67,8 +67,33 @@ describe('embedded children', () => {
     await on.until(() => edited);
     await on.restart();
     await on.settled();
-    expect(await titles(on)).toEqual([{ title: 'by a person', count: '2' }]);
-    expect(shown(on)).toEqual(['by a person']);
+    // Nothing told whether ours had come before the edit: they count as two edits of one field, the other field as what it is.
+    expect(await on.sql(`select field, hub_value, spoke_value from truespoke.conflict`)).toEqual([
+      { field: 'title', hub_value: 'ours', spoke_value: 'by a person' },
+    ]);
+    expect(await on.sql('select count::text as count from hub.purchase_line')).toEqual([{ count: '2' }]);
+    expect(shown(on)).toEqual((await titles(on)).map(({ title }) => title));
+  });
+
+  test('F64 a write of children never came, and somebody edits the same one: both edits are kept', async () => {
+    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
+    const remote = on.remote('shop');
+    const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
+    const id = remote.create('Order', { Number: '1' }, { children: { lines: [child] } });
+    on.start();
+    await on.settled();
+    await on.restart({ roles: ['capture', 'outbound'] });
+    const [line] = remote.get('Order', id)?.children['lines'] ?? [];
+    const edit = { id: line?.id ?? '', hubKey: null, fields: { title: 'by a person' } as never };
+    remote.edit('Order', id, {}, { lines: [edit] });
+    remote.faults.next('lostUnapplied');
+    await on.sql(`update hub.purchase_line set title = 'ours'`);
+    await on.until(() => remote.faults.unanswered.unapplied > 0);
+    await on.restart();
+    await on.settled();
+    const kept = await on.sql(`select hub_value, spoke_value from truespoke.conflict where entity = 'purchase_line'`);
+    expect(kept).toEqual([{ hub_value: 'ours', spoke_value: 'by a person' }]);
+    expect(shown(on)).toEqual((await titles(on)).map(({ title }) => title));
   });
 
   test('come in with their parent; one added, edited, removed there follows; the parent takes them along when it goes', async () => {
