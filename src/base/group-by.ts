@@ -2,8 +2,9 @@
 export function groupBy<T, K>(all: readonly T[], key: (one: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const one of all) {
-    const list = groups.get(key(one));
-    if (list === undefined) groups.set(key(one), [one]);
+    const own = key(one);
+    const list = groups.get(own);
+    if (list === undefined) groups.set(own, [one]);
     else list.push(one);
   }
   return groups;

@@ -7,11 +7,11 @@ import { idle, readOf, type Batch, type Delivered } from './batch.js';
 import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
 import { readBack, type Outgoing } from './deliver.js';
-import { youngOf } from './young.js';
 import { applied, later, unknownAgain } from './ending.js';
 import { agreedPaths } from './images.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
 import { judgeTries } from './tries.js';
+import { youngOf } from './young.js';
 
 /** Law 5: reads back what was never answered, then settles it, sends it again or lets inbound look. */
 export async function resolveUnknown(batch: Batch, claimed: readonly Claimed[]): Promise<Delivered> {
@@ -39,14 +39,12 @@ export async function resolveUnknown(batch: Batch, claimed: readonly Claimed[]):
   const absent = claimed.filter((one) => shownIn(one).length === 0 && one.intent?.op === 'update');
   const young = await youngOf(
     batch,
-    absent.flatMap(({ intent }) =>
-      intent?.externalId === undefined || intent.externalId === null ? [] : [intent.externalId as ExternalId],
-    ),
+    absent.map(({ intent }) => intent?.externalId as ExternalId),
   );
+  const lagging = new Set(absent.filter(({ intent }) => young.has(intent?.externalId as ExternalId)));
   for (const delivery of claimed) {
-    const lags = absent.includes(delivery) && young.has(delivery.intent?.externalId as ExternalId);
     settlements.push(
-      lags
+      lagging.has(delivery)
         ? unknownAgain(batch, delivery, 'not_shown_yet')
         : judged(batch, context, delivery, shownIn(delivery), changed),
     );

@@ -104,20 +104,21 @@ test('F4 acknowledged, then Postgres crashes before its checkpoint: sent again, 
     expect(hub.writes(side).filter(({ op }) => op === 'create')).toHaveLength(13);
 }, 90_000);
 
+async function cutJournal(): Promise<void> {
+  await people?.sql(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'truespoke journal' and datname = current_database()`,
+  );
+}
+
 test('F2 F50 a transaction too large for memory, its journal connection cut half-way: all of it or nothing, once', async () => {
   let cuts = 0;
-  const cut = async (): Promise<void> => {
-    await people?.sql(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'truespoke journal' and datname = current_database()`,
-    );
-  };
   people = await openPeople({
     limits: { capture: { ...defaultLimits.capture, spillRows: 50, messagesMax: 200, idleAdvanceMs: 20, waitMs: 200 } },
     engine: {
       crashpoint: (name) => {
         if (name !== 'journal_spilled' || cuts >= 2) return;
         cuts += 1;
-        void cut();
+        void cutJournal();
       },
     },
   });
@@ -139,18 +140,13 @@ test('F2 F50 a transaction too large for memory, its journal connection cut half
 
 test('F2 the journal connection is cut while one step is written and the next is read: every change is journaled once', async () => {
   let cuts = 0;
-  const cut = async (): Promise<void> => {
-    await people?.sql(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'truespoke journal' and datname = current_database()`,
-    );
-  };
   people = await openPeople({
     limits: { capture: { ...defaultLimits.capture, messagesMax: 6, idleAdvanceMs: 20, waitMs: 200 } },
     engine: {
       crashpoint: (name) => {
         if (name !== 'journal_inserted' || cuts >= 3) return;
         cuts += 1;
-        void cut();
+        void cutJournal();
       },
     },
   });

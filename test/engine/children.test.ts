@@ -1,6 +1,7 @@
 // References: embedded children both ways, children before parents, circles in two steps.
 // Proves: Law 5, Law 9
 import { afterEach, describe, expect, test } from 'vitest';
+import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import { defaultLimits } from '../../src/engine/engine.js';
 import { openWheel, type Wheel, type WheelOptions } from '../support/wheel.js';
 
@@ -43,22 +44,26 @@ const titles = (on: Wheel): Promise<Record<string, string | null>[]> =>
 const shown = (on: Wheel, order = 0): unknown[] =>
   (on.remote('shop').list('Order')[order]?.children['lines'] ?? []).map((line) => line.fields['title' as never]).sort();
 
+/** A line that both know; from now on nothing comes in. `edit`: a person's, of its title. */
+async function knownLine(): Promise<{ readonly on: Wheel; readonly remote: MemoryRemote; readonly edit: () => void }> {
+  const on = await open({ spokes: { shop }, mappings: [orders, lines] });
+  const remote = on.remote('shop');
+  const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
+  const id = remote.create('Order', { Number: '1' }, { children: { lines: [child] } });
+  on.start();
+  await on.settled();
+  await on.restart({ roles: ['capture', 'outbound'] });
+  const [line] = remote.get('Order', id)?.children['lines'] ?? [];
+  const edited = { id: line?.id ?? '', hubKey: null, fields: { title: 'by a person' } as never };
+  return { on, remote, edit: () => void remote.edit('Order', id, {}, { lines: [edited] }) };
+}
+
 describe('embedded children', () => {
   test('F64 a write of children is not answered, and somebody edits one of them before we look: the edit is kept', async () => {
-    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
-    const remote = on.remote('shop');
-    const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
-    const id = remote.create('Order', { Number: '1' }, { children: { lines: [child] } });
-    on.start();
-    await on.settled();
-    await on.restart({ roles: ['capture', 'outbound'] });
-    const [line] = remote.get('Order', id)?.children['lines'] ?? [];
+    const { on, remote, edit } = await knownLine();
     let edited = false;
     remote.trigger('Order', (values) => {
-      if (!edited) {
-        const edit = { id: line?.id ?? '', hubKey: null, fields: { title: 'by a person' } as never };
-        queueMicrotask(() => remote.edit('Order', id, {}, { lines: [edit] }));
-      }
+      if (!edited) queueMicrotask(edit);
       edited = true;
       return values;
     });
@@ -76,16 +81,8 @@ describe('embedded children', () => {
   });
 
   test('F64 a write of children never came, and somebody edits the same one: both edits are kept', async () => {
-    const on = await open({ spokes: { shop }, mappings: [orders, lines] });
-    const remote = on.remote('shop');
-    const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
-    const id = remote.create('Order', { Number: '1' }, { children: { lines: [child] } });
-    on.start();
-    await on.settled();
-    await on.restart({ roles: ['capture', 'outbound'] });
-    const [line] = remote.get('Order', id)?.children['lines'] ?? [];
-    const edit = { id: line?.id ?? '', hubKey: null, fields: { title: 'by a person' } as never };
-    remote.edit('Order', id, {}, { lines: [edit] });
+    const { on, remote, edit } = await knownLine();
+    edit();
     remote.faults.next('lostUnapplied');
     await on.sql(`update hub.purchase_line set title = 'ours'`);
     await on.until(() => remote.faults.unanswered.unapplied > 0);
