@@ -5,12 +5,17 @@ import { plantedBug } from './planted/plugin.js';
 const workers = Number(process.env['SIM_WORKERS'] ?? 2);
 const run = process.env['SIM_RUN'] ?? 'seeds';
 const bug = process.env['SIM_BUG'] ?? '';
-const seeds = workers > 1 ? ['test/simulation/long/*.sim.ts'] : ['test/simulation/long/even.sim.ts'];
+
+/** A project a worker: each runs the same file in a process of its own, and takes its share. */
+const shares = Array.from({ length: workers }, (_, share) => ({
+  extends: true as const,
+  test: { name: `worker ${share}`, include: ['test/simulation/long/share.sim.ts'], env: { SIM_SHARE: String(share) } },
+}));
 
 export default defineConfig({
   plugins: bug === '' ? [] : [plantedBug(bug)],
   test: {
-    include: run === 'seeds' ? seeds : [`test/simulation/planted/${run}.sim.ts`],
+    ...(run === 'seeds' ? { projects: shares } : { include: [`test/simulation/planted/${run}.sim.ts`] }),
     pool: 'forks',
     // A run makes little that lasts and much that does not: a fifth of its time went to collecting it, half of that on other threads,
     // which is no gain where every core has a worker.
