@@ -111,7 +111,9 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   if (agreed !== undefined && assumed && resembles(agreed.remote, observed.remote))
     return { base: { hub: agreed.hub, remote: observed.remote } };
   const lost = input.overruled[field.name];
-  if (lost !== undefined && input.hub !== null && sameRemote(observed.remote, lost)) return {};
+  if (lost !== undefined && input.hub !== null && sameRemote(observed.remote, lost))
+    // Known already; unless the hub has come round to it, which ends the matter.
+    return sameHub(field.type, input.hub[field.name] ?? null, observed.hub) ? { base: observed } : {};
   const taken: FieldMerge = { set: { value: observed.hub }, base: observed };
   if (input.hub === null) return taken;
   const hub = input.hub[field.name] ?? null;

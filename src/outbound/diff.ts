@@ -124,11 +124,12 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
     if (mapping.direction === 'in' || input.held.has(name)) continue;
     const value = row.fields[name] ?? null;
     const base = link.base[name];
-    const seen = input.observed?.[name];
-    // Null was seen; only absent was not.
-    const damaged = base !== undefined && isDamaged(seen === undefined ? link.overruled[name] : seen, base.remote);
+    // What the spoke showed last: where it was overruled, its own; else what both agreed on. Null was seen; only absent was not.
+    const last = link.overruled[name] === undefined ? base?.remote : link.overruled[name];
+    const seen = input.observed?.[name] === undefined ? last : input.observed[name];
+    const damaged = base !== undefined && isDamaged(seen, base.remote);
     if (base !== undefined && sameHub(type, value, base.hub) && !damaged) continue;
-    if (base === undefined && value === null) continue;
+    if (last === undefined && value === null) continue;
     if (link.unseen?.includes(name) === true) {
       waits ??= { kind: 'unseen' };
       continue;
@@ -142,9 +143,10 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
       continue;
     }
     if (put.kind === 'skip') continue;
-    // Two hub values can look the same at the spoke ('1.50' and '1.5'): then there is nothing to send, only the base moves.
-    if (base !== undefined && !damaged && showsAlready(mapping, put.values, base.remote)) {
-      agreed[name] = { hub: value, remote: base.remote };
+    // Two hub values can look the same at the spoke ('1.50' and '1.5'), and the hub may have come round to what the spoke has: then there is
+    // nothing to send, only the base moves.
+    if (last !== undefined && sameRemote(last, seen ?? null) && showsAlready(mapping, put.values, last)) {
+      agreed[name] = { hub: value, remote: last };
       continue;
     }
     hub[name] = value;

@@ -177,7 +177,7 @@ function halfOf(base: Base, half: keyof BasePair): string {
 
 export interface Agreement {
   readonly externalId: ExternalId;
-  /** Pairs whose remote half the spoke shows already; the hub's half moves. */
+  /** Pairs whose remote half the spoke shows already; the hub's half moves, and the other one where the spoke had been overruled. */
   readonly base: Base;
 }
 
@@ -187,10 +187,11 @@ export async function agreeLinks(tx: Tx, feed: Feed, rows: readonly Agreement[],
   const half = (which: 'hub' | 'remote', base: Base): string =>
     JSON.stringify(Object.fromEntries(Object.entries(base).map(([field, pair]) => [field, pair[which]])));
   await tx.query(
-    `update truespoke.link l set base_hub = l.base_hub || a.hub::jsonb, updated_at = $6::timestamptz
+    `update truespoke.link l set base_hub = l.base_hub || a.hub::jsonb, base_remote = l.base_remote || a.remote::jsonb,
+            overruled = nullif(l.overruled - array(select jsonb_object_keys(a.remote::jsonb)), '{}'), updated_at = $6::timestamptz
        from unnest($3::text[], $4::text[], $5::text[]) a (external_id, hub, remote)
       where l.spoke = $1 and l.entity = $2 and l.external_id = a.external_id and l.state = 'live'
-        and not exists (select 1 from jsonb_each(a.remote::jsonb) e where l.base_remote -> e.key is distinct from e.value)`,
+        and not exists (select 1 from jsonb_each(a.remote::jsonb) e where coalesce(l.overruled -> e.key, l.base_remote -> e.key) is distinct from e.value)`,
     [
       feed.spoke,
       feed.entity,

@@ -269,6 +269,26 @@ describe('merge', () => {
     expect(merged).toMatchObject({ set: { [name]: '17' }, push: true, base: { [name]: { hub: '9', remote: 9 } } });
   });
 
+  test('what lost before and is shown again is no news, until the hub has come round to it: then both agree', () => {
+    const shown = { hub: 'theirs', remote: 'theirs' };
+    for (const base of [{}, { [name]: { hub: 'old', remote: 'old' } }]) {
+      const seen = (hub: HubValue): Merged =>
+        merge({
+          spoke: spokes[0],
+          fields: [mappingOf('text', { kind: 'authority', of: 'hub' }, 'both')],
+          hub: { [name]: hub },
+          base,
+          observed: { [name]: shown },
+          overruled: { [name]: 'theirs' },
+          hubChangedAtMs: null,
+          spokeChangedAtMs: null,
+        });
+      expect(seen('ours')).toMatchObject({ set: {}, base: {}, conflicts: [], push: false });
+      expect(seen(null)).toMatchObject({ set: {}, base: {}, conflicts: [], push: false });
+      expect(seen('theirs')).toMatchObject({ set: {}, base: { [name]: shown }, conflicts: [], push: false });
+    }
+  });
+
   test('F65 a write of ours that shows late is no edit of the spoke, whatever the policy and however the hub has moved on', () => {
     for (const policy of policies) {
       const late = (more: Partial<MergeInput>): Merged =>
