@@ -6,6 +6,7 @@
 // Replay of one seed, or of the case that a failing one was shrunk to: --replay SEED|FILE. The report names where its whole trace is.
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { runWorkers } from './long/workers.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -24,27 +25,24 @@ const { values } = parseArgs({
     traces: { type: 'string', default: '' },
   },
 });
-const child = spawn(
-  process.execPath,
-  ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/simulation/vitest.config.ts', '--reporter', 'dot'],
-  {
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      SIM_RUN: values.bugs ? 'campaign' : 'seeds',
-      SIM_ONLY: values.only,
-      SIM_BUG: values.bug,
-      SIM_OPEN: values.open ? '1' : '',
-      SIM_KEEP: values.keep ? '1' : '',
-      SIM_SEEDS: values.seeds ?? (values.bugs ? '200' : '100'),
-      SIM_FROM: values.from,
-      SIM_OPERATIONS: values.operations ?? (values.bugs ? '150' : '300'),
-      SIM_WORKERS: values.workers,
-      SIM_TWICE: values.twice ? '1' : '',
-      SIM_REPLAY: values.replay,
-      SIM_SHRINK: values.shrink,
-      SIM_TRACES: values.traces,
-    },
-  },
-);
-child.on('exit', (code) => process.exit(code ?? 1));
+const env = {
+  ...process.env,
+  SIM_ONLY: values.only,
+  SIM_BUG: values.bug,
+  SIM_OPEN: values.open ? '1' : '',
+  SIM_KEEP: values.keep ? '1' : '',
+  SIM_SEEDS: values.seeds ?? (values.bugs ? '200' : '100'),
+  SIM_FROM: values.from,
+  SIM_OPERATIONS: values.operations ?? (values.bugs ? '150' : '300'),
+  SIM_WORKERS: values.workers,
+  SIM_TWICE: values.twice ? '1' : '',
+  SIM_REPLAY: values.replay,
+  SIM_SHRINK: values.shrink,
+  SIM_TRACES: values.traces,
+};
+
+if (values.bugs) {
+  const campaign = ['run', '--config', 'test/simulation/vitest.config.ts', '--reporter', 'dot'];
+  const child = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', ...campaign], { stdio: 'inherit', env });
+  child.on('exit', (code) => process.exit(code ?? 1));
+} else process.exitCode = await runWorkers({ workers: values.replay === '' ? Number(values.workers) : 1, env });
