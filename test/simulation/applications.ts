@@ -5,9 +5,9 @@ import type { Clock } from '../../src/base/clock.js';
 import { sqlState } from '../../src/store/pool.js';
 import type { GatedPool } from './gated-pool.js';
 import { hubValue, keyOf, tokensOf, type Edit, type Model } from './model.js';
-import { removable } from './people.js';
+import { disposable, removable } from './people.js';
 import type { FaultPlan } from './faults.js';
-import { followedEntities, writable, type EntityId, type FollowedField, spokeNames } from './world.js';
+import { followedEntities, livesSql, writable, type EntityId, type FollowedField, spokeNames } from './world.js';
 
 export interface ApplicationPorts {
   readonly pool: GatedPool;
@@ -16,7 +16,7 @@ export interface ApplicationPorts {
   readonly model: Model;
   readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'clears' | 'forges'>;
+  readonly plan: Pick<FaultPlan, 'deletes' | 'burials' | 'crowd' | 'clears' | 'forges'>;
   /** One operation is done. */
   readonly did: () => void;
 }
@@ -84,9 +84,10 @@ export class Application {
     if (draw < 0.18) await this.insert(query, staged, 'person');
     else if (draw < 0.26) await this.insert(query, staged, 'parcel');
     else if (draw < 0.34) await this.insert(query, staged, 'line');
-    else if (draw < 0.4 && this.ports.plan.deletes) await this.remove(query, staged);
+    else if (draw < 0.4 && plan.deletes) await this.remove(query, staged);
     else if (draw < 0.44) await this.point(query);
     else if (draw < 0.47) await this.count(query, staged);
+    else if (draw < 0.52 && plan.burials) await this.remove(query, staged);
     else await this.update(query, staged, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
   }
 
@@ -96,7 +97,8 @@ export class Application {
     if (entity !== 'person') {
       const target = entity === 'parcel' ? 'person' : 'parcel';
       const { rows } = await query(`select id::text, key from hub.${target} order by id`);
-      const usable = rows.filter((row) => !removable(row['key'] ?? ''));
+      const goes = (key: string): boolean => removable(key) || (this.ports.plan.burials && disposable(key));
+      const usable = rows.filter((row) => !goes(row['key'] ?? ''));
       if (usable.length === 0) return;
       columns[entity === 'parcel' ? 'owner' : 'parcel'] = this.one(usable)['id'] ?? '';
     }
@@ -113,12 +115,15 @@ export class Application {
   }
 
   private async update(query: Query, staged: Staged[], entity: EntityId): Promise<void> {
-    const { rows } = await query(`select id::text from hub.${entity} order by id`);
+    const { rows } = await query(`select id::text from hub.${entity} where ${livesSql(entity)} order by id`);
     if (rows.length === 0) return;
     const id = this.one(rows)['id'];
     const fields = this.some(writable(entity, 'hub'));
     const columns = fields.map((field) => `${field.field}::text as ${field.field}`).join(', ');
-    const { rows: held } = await query(`select key, ${columns} from hub.${entity} where id = $1 for update`, [id]);
+    const { rows: held } = await query(
+      `select key, ${columns} from hub.${entity} where id = $1 and ${livesSql(entity)} for update`,
+      [id],
+    );
     const [row] = held;
     const key = keyOf(row?.['key']);
     if (row === undefined || key === null) return;
@@ -150,13 +155,30 @@ export class Application {
   }
 
   private async remove(query: Query, staged: Staged[]): Promise<void> {
-    const { rows } = await query(`select id::text, key from hub.person order by id`);
-    const usable = rows.filter((row) => removable(row['key'] ?? ''));
+    const { random, plan } = this.ports;
+    if (!plan.burials || random.next() < 0.4) await this.removeRow(query, staged, 'person', removable);
+    else if (random.next() < 0.6) await this.removeRow(query, staged, 'parcel', disposable);
+    else await this.removeRow(query, staged, 'line', () => true);
+  }
+
+  private async removeRow(
+    query: Query,
+    staged: Staged[],
+    entity: EntityId,
+    wanted: (key: string) => boolean,
+  ): Promise<void> {
+    const { rows } = await query(`select id::text, key from hub.${entity} where ${livesSql(entity)} order by id`);
+    const usable = rows.filter((row) => wanted(row['key'] ?? ''));
     if (usable.length === 0) return;
     const row = this.one(usable);
-    const { fields } = followedEntities.person;
+    const { fields } = followedEntities[entity];
     const columns = fields.map(({ field }) => `${field}::text as ${field}`).join(', ');
-    const { rows: gone } = await query(`delete from hub.person where id = $1 returning key, ${columns}`, [row['id']]);
+    // A row that can be archived may be deleted all the same.
+    const isArchived = entity === 'parcel' && this.ports.random.next() < 0.5;
+    const act = isArchived ? `update hub.${entity} set deleted_at = '2026-01-02'` : `delete from hub.${entity}`;
+    const { rows: gone } = await query(`${act} where id = $1 and ${livesSql(entity)} returning key, ${columns}`, [
+      row['id'],
+    ]);
     const key = keyOf(gone[0]?.['key']);
     if (key === null) return;
     staged.push({ removes: key, shown: new Set(fields.flatMap((one) => tokensOf(one.shape, gone[0]?.[one.field]))) });

@@ -33,6 +33,8 @@ export interface FaultPlan {
   /** Credentials are refused; a person gives new ones later (F77). */
   readonly pauses: boolean;
   readonly deletes: boolean;
+  /** Not only people are deleted: parcels, which are archived, kept or forgotten then, and lines. */
+  readonly burials: boolean;
   /** So many records are enough: more edits of the same ones, more conflicts. */
   readonly crowd: number;
   /** People make records that a constraint of the hub's table refuses. */
@@ -118,6 +120,7 @@ export function drawFaults(random: Random): FaultPlan {
     forgetsAcks: chance(0.3),
     // Small pages have more edges, large ones let more than one thing happen to a record between two of them.
     batches: chance(0.3) ? 1 : chance(0.5) ? 5 : batchesMax,
+    burials: chance(0.5),
     spokes,
   };
 }

@@ -8,6 +8,8 @@ import { keyOf, sameTokens, tokensOf, type Edit, type Instant, type Model } from
 import {
   followedEntities,
   hubEntities,
+  keeps,
+  livesSql,
   spokeNames,
   type EntityId,
   type FollowedField,
@@ -132,6 +134,7 @@ export class Oracle {
     if (key === null) return violated(`${spoke}: we wrote ${entry.object} ${entry.id} without its key`);
     if (entry.op === 'delete') {
       if (!model.deleted.has(key)) violated(`${spoke}: we deleted ${key} ${entry.id} and nobody had`);
+      if (keeps(entity, spoke)) violated(`${spoke}: we deleted ${key} ${entry.id}, where deletions are not carried`);
       for (const field of followedEntities[entity].fields) this.checkDeleted(spoke, field, entry);
       return;
     }
@@ -258,7 +261,7 @@ export class Oracle {
 
   private async compare(entity: EntityId, explained: Explained, problems: string[]): Promise<void> {
     const { model } = this.ports;
-    const hub = await this.hubRows(entity);
+    const hub = await this.hubRows(entity, livesSql(entity));
     const keys = new Set(hub.map((row) => row.key));
     for (const [key, of] of model.keys) {
       if (of !== entity || keys.has(key) || model.deleted.has(key)) continue;
@@ -274,6 +277,8 @@ export class Oracle {
       const remote = this.remoteRows(spoke, entity);
       for (const row of hub) {
         const found = remote.filter((one) => one.key === row.key);
+        // Deleted there, or here and there and brought back: a pair that is no more.
+        if (keeps(entity, spoke) && model.deleted.has(row.key) && found.length < 2) continue;
         const open =
           explained.ids.has(`${entity}/${row.id}`) || found.some((one) => explained.ids.has(`${entity}/${one.id}`));
         if (open) continue;
@@ -294,6 +299,7 @@ export class Oracle {
         }
       }
       for (const row of remote) {
+        if (keeps(entity, spoke) && model.deleted.has(row.key)) continue;
         if (!keys.has(row.key) && !explained.ids.has(`${entity}/${row.id}`))
           problems.push(`${row.key} lives on at ${spoke} (${row.id}) and not in the hub`);
       }
@@ -319,6 +325,11 @@ export class Oracle {
     for (const entity of hubEntities)
       for (const row of await this.hubRows(entity))
         for (const list of Object.values(row.tokens)) for (const token of list) inPlace.add(token);
+    // What a spoke keeps of a record that is gone elsewhere lives on there alone.
+    for (const spoke of spokeNames)
+      for (const entity of hubEntities.filter((one) => keeps(one, spoke)))
+        for (const row of this.remoteRows(spoke, entity).filter(({ key }) => model.deleted.has(key)))
+          for (const list of Object.values(row.tokens)) for (const token of list) inPlace.add(token);
     const open = new Set<number>();
     for (const text of explained.texts)
       for (const match of text.matchAll(/w(\d+)|:\s?"?(\d+)(\.\d+)?"?[,}]/gi)) open.add(Number(match[1] ?? match[2]));
@@ -427,10 +438,10 @@ export class Oracle {
     return rows.map((row) => `a delivery is left: ${Object.values(row).join(' ')}`);
   }
 
-  private async hubRows(entity: EntityId): Promise<readonly Shown[]> {
+  private async hubRows(entity: EntityId, where = 'true'): Promise<readonly Shown[]> {
     const { fields } = followedEntities[entity];
     const { rows } = await this.ports.db.query(
-      `select id::text as id, key, ${fields.map((one) => `${one.field}::text as ${one.field}`).join(', ')} from hub.${entity} order by id`,
+      `select id::text as id, key, ${fields.map((one) => `${one.field}::text as ${one.field}`).join(', ')} from hub.${entity} where ${where} order by id`,
     );
     return rows.map((row) => ({
       key: keyOf(row['key'] ?? null) ?? '',

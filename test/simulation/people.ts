@@ -25,7 +25,10 @@ export interface PeoplePorts {
   /** Scheduler's count. */
   readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<FaultPlan, 'deletes' | 'crowd' | 'forbidden' | 'together' | 'clears' | 'merges' | 'twins'>;
+  readonly plan: Pick<
+    FaultPlan,
+    'deletes' | 'burials' | 'crowd' | 'forbidden' | 'together' | 'clears' | 'merges' | 'twins'
+  >;
   /** One operation is done. */
   readonly did: () => void;
 }
@@ -48,6 +51,7 @@ export class People {
     else if (draw < 0.455 && this.ports.plan.merges && spoke !== 'gamma') this.merge(spoke);
     else if (draw < 0.48 && spoke !== 'gamma') this.count(spoke);
     else if (draw < 0.5 && this.ports.plan.together && spoke !== 'gamma') this.together(spoke);
+    else if (draw < 0.55 && this.ports.plan.burials) this.remove(spoke);
     else this.edit(spoke, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
   }
 
@@ -102,7 +106,7 @@ export class People {
   private createLine(spoke: SpokeId): void {
     if (spoke === 'gamma') return;
     const { model, remotes } = this.ports;
-    const parcel = this.someone(spoke, 'parcel');
+    const parcel = this.someone(spoke, 'parcel', (one) => !this.ports.plan.burials || !disposable(one));
     if (parcel === null) return;
     const key = model.nextKey('line');
     const [field] = followedEntities.line.fields;
@@ -151,21 +155,43 @@ export class People {
     this.ports.note(`alpha: a person edits ${key} in ${parcel.id}`);
   }
 
-  /** Only records that nothing refers to: the hub's own foreign keys would refuse the rest. */
   private remove(spoke: SpokeId): void {
+    const { random, plan } = this.ports;
+    if (!plan.burials || random.next() < 0.4) this.removeRecord(spoke, 'person', removable);
+    else if (random.next() < 0.6 || spoke === 'gamma') this.removeRecord(spoke, 'parcel', disposable);
+    else if (spoke === 'beta') this.removeRecord(spoke, 'line', () => true);
+    else this.removeChild();
+  }
+
+  /** Only records that nothing refers to: the hub's own foreign keys would refuse the rest. */
+  private removeRecord(spoke: SpokeId, entity: EntityId, wanted: (key: string) => boolean): void {
     const { model, remotes } = this.ports;
-    const row = this.someone(spoke, 'person', (key) => removable(key));
-    const place = followedEntities.person.keys[spoke];
+    const row = this.someone(spoke, entity, wanted);
+    const place = followedEntities[entity].keys[spoke];
     if (row === null || place === undefined) return;
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
-    model.remove(key, spoke, shownAt(spoke, 'person', row.fields));
+    model.remove(key, spoke, shownAt(spoke, entity, row.fields));
     remotes[spoke].remove(place.object, row.id);
     this.ports.note(`${spoke}: a person deletes ${key} ${row.id}`);
   }
 
+  private removeChild(): void {
+    const { model, remotes } = this.ports;
+    const parcel = this.someone('alpha', 'parcel');
+    const children = parcel?.children['lines'] ?? [];
+    if (parcel === null || children.length === 0) return;
+    const child = this.one(children);
+    const key = keyOf(child.fields[remotePath('Key')]) ?? '';
+    model.remove(key, 'alpha', shownAt('alpha', 'line', child.fields));
+    const changes = { lines: [{ id: child.id, hubKey: child.hubKey, fields: {}, remove: true }] };
+    remotes.alpha.edit('Parcel', parcel.id, {}, changes as unknown as ChildChanges);
+    this.ports.note(`alpha: a person takes ${key} out of ${parcel.id}`);
+  }
+
   private undelete(spoke: 'alpha' | 'beta'): void {
-    const { remotes, random, model } = this.ports;
-    const place = followedEntities.person.keys[spoke];
+    const { remotes, random, model, plan } = this.ports;
+    const isParcel = plan.burials && spoke === 'alpha' && random.next() < 0.6;
+    const place = followedEntities[isParcel ? 'parcel' : 'person'].keys[spoke];
     if (place === undefined) return;
     const { object, path } = place;
     const gone = [...remotes[spoke].ledger]
@@ -266,3 +292,6 @@ export class People {
 
 /** Every fourth person is never referred to by anything, so that a deletion of it can be carried through. */
 export const removable = (key: string): boolean => /^person-k\d*[048]$/i.test(key);
+
+/** So is every fourth parcel, where parcels are deleted. */
+export const disposable = (key: string): boolean => /^parcel-k\d*[048]$/i.test(key);

@@ -52,6 +52,7 @@ const kinds = [
   'together',
   'merges',
   'clears',
+  'burials',
   'deletes',
 ] as const;
 

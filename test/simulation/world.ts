@@ -42,11 +42,11 @@ spokes:
   alpha:
     object: Parcel
     fields: { key: Key, owner: Owner, status: Status }
-    delete: propagate
+    delete: archive
   beta:
     object: Shipment
     fields: { key: code, owner: client, status: state }
-    delete: propagate
+    delete: ignore
   gamma:
     object: Box
     fields: { key: k, status: s }
@@ -203,6 +203,12 @@ export const forbidden = 'forbidden';
 
 /** Where the counter `visits` of a person stands. */
 export const counterPaths = { alpha: 'Visits', beta: 'visits' } as const;
+
+/** Where a deletion elsewhere changes nothing, and one there changes nothing elsewhere: `ignore` and `unlink`. */
+export const keeps = (entity: EntityId, spoke: SpokeId): boolean => entity === 'parcel' && spoke !== 'alpha';
+
+/** SQL: rows that are not archived. */
+export const livesSql = (entity: EntityId): string => (entity === 'parcel' ? 'deleted_at is null' : 'true');
 
 /** Which of an entity's fields somebody at `site` writes. */
 export const writable = (entity: EntityId, site: 'hub' | SpokeId): readonly FollowedField[] =>
