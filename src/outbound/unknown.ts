@@ -107,8 +107,9 @@ export function judged(
       return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
     }
     case 'gone':
+      // What is still shown of it tells where it went, if it was merged into another (F104).
       if (intent.externalId !== null)
-        changed.push(missingRecord(batch.mapping.object, intent.externalId as ExternalId));
+        changed.push(record ?? missingRecord(batch.mapping.object, intent.externalId as ExternalId));
       return later(batch, delivery, 0, 'gone', false);
     default:
       return verdict satisfies never;

@@ -1,5 +1,5 @@
 // Two hub records found to be one, by a person or by a spoke, and taken apart again.
-// Proves: Law 5, Law 9, Invariant 2
+// Proves: Law 5, Law 8, Law 9, Invariant 2
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { mergeRecords, undoMerge, type IdentityDeps } from '../../src/engine/identity.js';
@@ -323,6 +323,33 @@ test('a merge waits while a write to one of the two is not answered for: our own
     JSON.stringify([{ name: 'Winner', email: 'ann@x.test' }]),
   );
   expect(await text('select * from truespoke.conflict')).toBe('[]');
+});
+
+test('F104 the read-back of an unanswered write finds that its record was merged into another: the two are joined, none is deleted', async () => {
+  wheel = await openWheel(two);
+  const [left, right] = [wheel.remote('left'), wheel.remote('right')];
+  const loser = left.create('Person', of({ Email: 'ann@old.test', Name: 'Ann' }));
+  const winner = left.create('Person', of({ Email: 'ann@x.test', Name: 'Winner' }));
+  wheel.start();
+  await wheel.settled();
+  // Nobody else tells of the merge.
+  await wheel.restart({ roles: ['capture', 'outbound'] });
+  loseAnswers(left);
+  await wheel.sql(`update hub.person set name = 'Anna' where name = 'Ann'`);
+  const states = (): Promise<string> => text(`select state from truespoke.delivery where spoke = 'left'`);
+  await wheel.until(async () => (await states()).includes('unknown'));
+  left.merge('Person', { winner, loser });
+  left.faults.rates = {};
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.person')).length === 1, 20_000);
+  await wheel.restart();
+  await wheel.settled();
+  expect(await text('select name, email from hub.person')).toBe(
+    JSON.stringify([{ name: 'Winner', email: 'ann@x.test' }]),
+  );
+  expect(right.list('Person')).toHaveLength(2);
+  expect(await text(`select kind, spoke from truespoke.review where state = 'open'`)).toBe(
+    JSON.stringify([{ kind: 'duplicate', spoke: 'right' }]),
+  );
 });
 
 test('a merge into a record that a create of ours has made, which is not answered for: the two hub records are joined', async () => {
