@@ -256,7 +256,7 @@ class FeedSweep {
     const records = new Map(found.map((record) => [record.externalId, record]));
     // What is under way and links are read after the remote, in this order: a write that settles in between is either still under way
     // or has moved its link, and does not look like drift.
-    const busy = await explained(pool, this.feed, links);
+    const busy = await explained(pool, this.feed, this.mapping.object, links);
     const open = await openConflictFields(
       pool,
       this.feed,

@@ -1,6 +1,13 @@
 // Owns truespoke.reconcile_run and truespoke.drift.
 import { storableJson } from '../base/storable.js';
-import { externalId, type EntityName, type ExternalId, type HubId, type SpokeName } from '../model/ids.js';
+import {
+  externalId,
+  type EntityName,
+  type ExternalId,
+  type HubId,
+  type ObjectName,
+  type SpokeName,
+} from '../model/ids.js';
 import type { Link } from '../model/link.js';
 import { linksByExternal } from './links.js';
 import type { Queryable, Tx } from './pool.js';
@@ -158,8 +165,16 @@ export async function pageLinks(
   return ids.map((id) => links.get(id)).filter((link) => link !== undefined);
 }
 
-/** Records with something on its way or parked: what differs about them is explained. */
-export async function explained(db: Queryable, feed: Feed, links: readonly Link[]): Promise<ReadonlySet<string>> {
+/**
+ * Records with something on its way or parked, or about to be read: what differs about them is explained. An edit made within the stamp that
+ * we know looks like damage, until inbound has read what it was told of.
+ */
+export async function explained(
+  db: Queryable,
+  feed: Feed,
+  object: ObjectName,
+  links: readonly Link[],
+): Promise<ReadonlySet<string>> {
   const { rows } = await db.query(
     `select d.hub_id from truespoke.delivery d where d.spoke = $1 and d.entity = $2 and d.hub_id = any($3::text[])
       union select p.key from truespoke.parked p where p.spoke = $1 and p.entity = $2 and p.direction = 'out'
@@ -167,8 +182,11 @@ export async function explained(db: Queryable, feed: Feed, links: readonly Link[
       union select l.hub_id from truespoke.parked p
               join truespoke.link l on l.spoke = p.spoke and l.entity = p.entity and l.external_id = p.key
              where p.spoke = $1 and p.entity = $2 and p.direction = 'in' and p.state in ('open', 'waiting')
-               and l.hub_id = any($3::text[])`,
-    [feed.spoke, feed.entity, links.map((link) => link.hubId)],
+               and l.hub_id = any($3::text[])
+      union select l.hub_id from unnest($3::text[], $4::text[]) as l (hub_id, external_id)
+              join truespoke.inbox i on i.external_id = l.external_id
+             where i.spoke = $1 and i.object = $5 and i.done_at is null and not i.compliance`,
+    [feed.spoke, feed.entity, links.map((link) => link.hubId), links.map((link) => link.externalId), object],
   );
   return new Set(rows.map((row) => row['hub_id'] ?? ''));
 }

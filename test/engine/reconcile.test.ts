@@ -1,4 +1,5 @@
 // The sweep: what differs is found, repaired through the ordinary doors, and closed; what agrees or is explained is left alone.
+// Proves: Invariant 1
 import { afterEach, describe, expect, test } from 'vitest';
 import { seeded, systemIds } from '../../src/base/random.js';
 import { systemClock } from '../../src/base/clock.js';
@@ -126,6 +127,25 @@ describe('the sweep', () => {
     await on.settled();
     expect((await sweep()).drifted).toBe(0);
     expect(remote.get('Contact', id)?.fields['Note' as never]).toBe('open');
+  });
+
+  test('what differs about a record that inbound was told of is no damage: it is read, and the edit comes in', async () => {
+    const { on, ids, sweep } = await started();
+    const [id = '', other = ''] = ids;
+    // Under the stamp that we know, as an edit within a coarse one is.
+    on.remote('left').damage('Contact', id, { Name: 'edited' });
+    on.remote('left').damage('Contact', other, { Name: 'broken' });
+    await on.sql(
+      `insert into truespoke.inbox (spoke, event_id, topic, object, external_id, received_at, not_before)
+       values ('left', 'told', 'webhook', 'Contact', $1, now(), 'infinity'), ('left', 'of another', 'webhook', 'Person', $2, now(), 'infinity')`,
+      [id, other],
+    );
+    expect((await sweep()).drifted).toBe(1);
+    await on.until(() => on.remote('left').get('Contact', other)?.fields['Name' as never] === 'b');
+    expect(on.remote('left').get('Contact', id)?.fields['Name' as never]).toBe('edited');
+    await on.sql(`update truespoke.inbox set not_before = null where event_id = 'told'`);
+    await on.until(async () => (await on.sql(`select 1 from hub.person where name = 'edited'`)).length === 1);
+    expect(await on.sql(`select spoke_value from truespoke.conflict`)).toEqual([{ spoke_value: 'broken' }]);
   });
 
   test('rows that do not belong in the spoke, however many, keep no other from being compared', async () => {
