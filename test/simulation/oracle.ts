@@ -91,7 +91,7 @@ export class Oracle {
   /** Deletions carry a condition nowhere. */
   private inWindow(spoke: SpokeId, entry: LedgerEntry, lost: number): boolean {
     const { config } = this.ports.remotes[spoke];
-    if (config.capabilities.conditionalWrite && entry.op !== 'delete') return false;
+    if (config.capabilities.conditionalWrite && entry.op !== 'delete') return this.underOurStamp(spoke, entry, lost);
     const read = this.reads.get(`${spoke}/${entry.id}`);
     const claimed = entry.hubKey === null ? 0 : (this.claims.get(`${spoke}/${entry.hubKey}`) ?? 0);
     const edit = this.ports.model.edits.get(lost);
@@ -99,6 +99,21 @@ export class Oracle {
     const step = config.versionStepMs;
     const sameStamp = config.versions === 'clock' && Math.floor(edit.atMs / step) === Math.floor(entry.atMs / step);
     return edit.at >= read.at || edit.watchMs >= read.watchMs || sameStamp;
+  }
+
+  /** Made under the very stamp of a write of ours: the condition of the next one names that stamp, and cannot tell the two apart. */
+  private underOurStamp(spoke: SpokeId, entry: LedgerEntry, lost: number): boolean {
+    const { config, ledger } = this.ports.remotes[spoke];
+    const edit = this.ports.model.edits.get(lost);
+    if (config.versions !== 'clock' || edit === undefined) return false;
+    const stamp = Math.floor(edit.atMs / config.versionStepMs);
+    return ledger.some(
+      (one) =>
+        one.sequence < entry.sequence &&
+        one.by === 'self' &&
+        one.id === entry.id &&
+        Math.floor(one.atMs / config.versionStepMs) === stamp,
+    );
   }
 
   /** Now and then: the hub holds nothing that nobody wrote, and nothing where it does not belong. */
