@@ -1,18 +1,12 @@
 // Owns how one delivery of a batch ends or waits: pure words for settle.ts, made from what was decided or answered. Sends nothing.
 import { must } from '../base/assert.js';
 import { backoffMs } from '../base/backoff.js';
-import { unseenOf } from '../mapping/selection.js';
-import type { FieldName } from '../model/ids.js';
-import type { Intent } from '../model/intent.js';
-import type { Link } from '../model/link.js';
-import type { RemoteRecord } from '../model/record.js';
 import type { Claimed } from '../store/deliveries.js';
-import type { LinkWrite } from '../store/links.js';
 import type { Batch, Sendable } from './batch.js';
 import { childLinks } from './children.js';
 import type { ClaimContext, Planned } from './claimed.js';
 import type { Outgoing } from './deliver.js';
-import { othersEdits } from './others.js';
+import { othersEdits, unseenAfter } from './others.js';
 import type { Outcome } from './outcome.js';
 import { confirmedBase, confirmedVersion, type Settlement } from './settle.js';
 
@@ -88,19 +82,6 @@ export function afterLooking(batch: Batch, delivery: Claimed, reason: string): S
   return later(batch, delivery, delivery.attempt <= 2 ? 0 : backoff(batch, delivery), reason, true);
 }
 
-/** What we wrote and were not shown, and what others wrote: only inbound, which merges, takes a field off that list. */
-function unseenAfter(
-  { mapping }: Batch,
-  link: Link | undefined,
-  intent: Intent,
-  record: RemoteRecord | null,
-  others: readonly FieldName[],
-): LinkWrite['unseen'] {
-  const hidden = record === null ? [] : unseenOf(mapping, record).filter((field) => intent.hub[field] !== undefined);
-  const fresh = [...hidden, ...others];
-  return fresh.length === 0 ? undefined : [...new Set([...(link?.unseen ?? []), ...fresh])];
-}
-
 /**
  * Can nobody else have been at the record between what the link knows and this answer? By our condition, or because the write has made it.
  * A read-back comes too late for either.
@@ -132,7 +113,7 @@ export function applied(
     state: 'live' as const,
     base,
     version: confirmedVersion(outcome.version, record),
-    unseen: unseenAfter(batch, before, intent, record, others),
+    unseen: unseenAfter(batch.mapping, before, record, { others, ours: alone ? intent.hub : null }),
     settledAtMs: batch.deps.clock.now(),
   };
   const fresh = before?.state !== 'live';

@@ -3,10 +3,11 @@
 // inbound has seen it. Else that edit would pass for seen, and the next write, with this very version as its condition, would go over
 // it (law 4). The version moves all the same: a read that lags behind what we saw is older.
 import type { SpokeMapping } from '../mapping/mapping.js';
+import { unseenOf } from '../mapping/selection.js';
 import { sameRemote } from '../mapping/values.js';
 import type { FieldName } from '../model/ids.js';
 import { imageOf, type Base, type Link } from '../model/link.js';
-import type { RemoteRecord } from '../model/record.js';
+import type { HubFields, RemoteRecord } from '../model/record.js';
 import { resembles } from '../mapping/resemble.js';
 
 /** Fields that go both ways and show neither what is agreed on nor what lost against the hub already. */
@@ -27,4 +28,23 @@ export function othersEdits(
     const lost = overruled[name];
     return known || (lost !== undefined && sameRemote(lost, image)) ? [] : [name];
   });
+}
+
+/**
+ * Fields of the link that inbound must see before anything is written to them: what others wrote, and what the record does not show (F78).
+ * Of the latter only what we wrote ourselves, where nobody else can have been at the record since the link knew it. Only inbound, which
+ * merges, takes a field off that list. Undefined = it stays as it is.
+ */
+export function unseenAfter(
+  mapping: SpokeMapping,
+  before: Link | undefined,
+  record: RemoteRecord | null,
+  {
+    others,
+    ours,
+  }: { readonly others: readonly FieldName[]; /** null: not ours alone. */ readonly ours: HubFields | null },
+): readonly FieldName[] | undefined {
+  const hidden = record === null ? [] : unseenOf(mapping, record);
+  const fresh = [...hidden.filter((field) => ours === null || ours[field] !== undefined), ...others];
+  return fresh.length === 0 ? undefined : [...new Set([...(before?.unseen ?? []), ...fresh])];
 }

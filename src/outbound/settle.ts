@@ -26,7 +26,7 @@ import type { Intent } from '../model/intent.js';
 import type { Batch } from './batch.js';
 import { samePaths } from './diff.js';
 import { agreedPaths } from './images.js';
-import { othersEdits } from './others.js';
+import { othersEdits, unseenAfter } from './others.js';
 import { stillShown } from './outcome.js';
 
 /** What becomes of one claimed delivery. */
@@ -302,7 +302,7 @@ export function partlyShown(
     state: 'live',
     base,
     version: record.version,
-    unseen: others.length === 0 ? undefined : [...new Set([...(before?.unseen ?? []), ...others])],
+    unseen: unseenAfter(mapping, before, record, { others, ours: null }),
     settledAtMs: nowMs,
   };
   return { delivery, kind: 'applied', link, children, fresh: created, again: true, recheck: false };

@@ -108,4 +108,38 @@ describe.each([
     expect(await conflicts(on)).toEqual([]);
     expect(await on.sql('select 1 from truespoke.link where unseen is not null')).toEqual([]);
   });
+
+  test('F64 F78 a create is not answered, and hidden from us is what somebody fills in before we look: it is not written over', async () => {
+    const { on } = await started(conditionalWrite);
+    const remote = on.remote('left');
+    // Nobody but outbound looks, and what its look leaves for inbound never gets there.
+    const looked = { edited: false, died: false };
+    const crashpoint = (point: string): void => {
+      if (point !== 'delivery_settled/left' || !looked.edited || looked.died) return;
+      looked.died = true;
+      throw new Error('dies');
+    };
+    await on.restart({ roles: ['capture', 'outbound'], crashpoint });
+    remote.trigger('Contact', (fields, before) => {
+      if (before !== null) return fields;
+      remote.hide('Contact', 'Name');
+      remote.faults.rates = { refused: 1 };
+      return fields;
+    });
+    remote.faults.next('lostApplied');
+    await on.sql(`insert into hub.person (email) values ('b@x.test')`);
+    await on.until(async () => (await on.sql(`select 1 from truespoke.delivery where state = 'unknown'`)).length > 0);
+    const made = remote.list('Contact').at(-1)?.id ?? '';
+    remote.edit('Contact', made, { Name: 'SOMEBODY', Size: 2 });
+    looked.edited = true;
+    remote.faults.rates = {};
+    await on.until(() => looked.died);
+    await on.sql(`update hub.person set name = 'Bea' where email = 'b@x.test'`);
+    await on.until(() => waits(on));
+    expect(shown(on, made)).toEqual({ name: 'SOMEBODY', size: 2 });
+    remote.hide('Contact', 'Name', false);
+    await on.restart();
+    await on.settled();
+    expect(await conflicts(on)).toEqual([{ field: 'name', hub_value: 'Bea', spoke_value: 'SOMEBODY' }]);
+  });
 });

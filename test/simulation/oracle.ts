@@ -28,6 +28,11 @@ interface Shown {
   readonly tokens: Readonly<Record<string, readonly number[]>>;
 }
 
+interface HubShown extends Shown {
+  /** The record that embeds it at some spoke. */
+  readonly parent: string | null;
+}
+
 export interface OraclePorts {
   readonly model: Model;
   readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
@@ -231,11 +236,19 @@ export class Oracle {
     const explained = await this.explained();
     for (const entity of hubEntities) await this.compare(entity, explained, problems);
     const logged = this.loggedTokens(explained);
-    problems.push(...this.reverts.filter(({ over }) => !logged.has(over)).map(({ what }) => what));
+    problems.push(
+      ...this.reverts.filter(({ over }) => !logged.has(over) && !this.wasDeleted(over)).map(({ what }) => what),
+    );
     problems.push(...(await this.lostEdits(explained, logged)), ...(await this.wrongOrder(logged)));
     problems.push(...(await this.uncleared(explained)), ...(await this.miscounted(explained)));
     problems.push(...(await this.leftovers()));
     return problems;
+  }
+
+  /** Superseded: whoever deleted its record was shown it. Brought back at a spoke, the record is what that spoke shows of it (F103). */
+  private wasDeleted(token: number): boolean {
+    const edit = this.ports.model.edits.get(token);
+    return edit !== undefined && this.ports.model.isSupersededByDeletion(edit);
   }
 
   /** Hub ids and external ids with an open question or an open parked record. */
@@ -288,14 +301,19 @@ export class Oracle {
     if (new Set(hub.map((row) => row.id)).size !== hub.length || (keys.size !== hub.length && model.merged.size === 0))
       problems.push(`hub.${entity} holds two rows of one key`);
     for (const spoke of spokeNames) {
-      if (followedEntities[entity].keys[spoke] === undefined) continue;
+      const place = followedEntities[entity].keys[spoke];
+      if (place === undefined) continue;
       const remote = this.remoteRows(spoke, entity);
       for (const row of hub) {
         const found = remote.filter((one) => one.key === row.key);
         // Deleted there, or here and there and brought back: a pair that is no more.
         if (keeps(entity, spoke) && model.deleted.has(row.key) && found.length < 2) continue;
+        // One bad record parks itself and what depends on it (law 9): an embedded child goes with its parent, or waits with it.
+        const waits = place.child !== undefined && explained.ids.has(`parcel/${row.parent}`);
         const open =
-          explained.ids.has(`${entity}/${row.id}`) || found.some((one) => explained.ids.has(`${entity}/${one.id}`));
+          waits ||
+          explained.ids.has(`${entity}/${row.id}`) ||
+          found.some((one) => explained.ids.has(`${entity}/${one.id}`));
         if (open) continue;
         if (found.length !== 1)
           problems.push(
@@ -453,14 +471,16 @@ export class Oracle {
     return rows.map((row) => `a delivery is left: ${Object.values(row).join(' ')}`);
   }
 
-  private async hubRows(entity: EntityId, where = 'true'): Promise<readonly Shown[]> {
+  private async hubRows(entity: EntityId, where = 'true'): Promise<readonly HubShown[]> {
     const { fields } = followedEntities[entity];
+    const parent = entity === 'line' ? 'parcel::text' : 'null';
     const { rows } = await this.ports.db.query(
-      `select id::text as id, key, ${fields.map((one) => `${one.field}::text as ${one.field}`).join(', ')} from hub.${entity} where ${where} order by id`,
+      `select id::text as id, key, ${parent} as parent, ${fields.map((one) => `${one.field}::text as ${one.field}`).join(', ')} from hub.${entity} where ${where} order by id`,
     );
     return rows.map((row) => ({
       key: keyOf(row['key'] ?? null) ?? '',
       id: row['id'] ?? '',
+      parent: row['parent'] ?? null,
       tokens: Object.fromEntries(fields.map((one) => [one.field, tokensOf(one.shape, row[one.field])])),
     }));
   }
