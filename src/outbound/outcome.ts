@@ -100,6 +100,8 @@ export type ReadBack =
   | { readonly kind: 'not_applied' }
   /** It shows neither what was nor what we sent: someone, or something, else wrote. */
   | { readonly kind: 'changed'; readonly record: RemoteRecord }
+  /** It shows nothing of what we sent, neither as it was nor as we sent it: that proves nothing (F78). */
+  | { readonly kind: 'not_shown'; readonly record: RemoteRecord }
   | { readonly kind: 'gone' };
 
 /** `stood`: what each path showed when both sides last agreed. */
@@ -108,6 +110,7 @@ export function judge(intent: Intent, found: RemoteRecord | null, before: Versio
   if (intent.op === 'delete') return present ? { kind: 'not_applied' } : { kind: 'applied', record: null };
   if (intent.op === 'undelete') return present ? { kind: 'applied', record: found } : { kind: 'not_applied' };
   if (!present) return intent.op === 'create' ? { kind: 'not_applied' } : { kind: 'gone' };
+  if (intent.op === 'update' && isHidden(found, intent)) return { kind: 'not_shown', record: found };
   const stamped = found.version === '' || found.version > before;
   // A record that nobody touched since shows what was there before, however near to what we sent that is: 124.50 is not 124.51 rounded.
   const spelling = (path: RemotePath): boolean =>
@@ -121,6 +124,11 @@ export function judge(intent: Intent, found: RemoteRecord | null, before: Versio
   if (!moved) return { kind: 'not_applied' };
   // Normalised by the spoke on the way in: ours all the same when we were the last to write.
   return found.modifiedBySelf === true ? { kind: 'applied', record: found } : { kind: 'changed', record: found };
+}
+
+function isHidden(record: RemoteRecord, { fields }: Intent): boolean {
+  const paths = Object.keys(fields) as RemotePath[];
+  return paths.length > 0 && paths.every((path) => record.fields[path] === undefined);
 }
 
 /** Something is known to have stood there, and it is not what is shown. */

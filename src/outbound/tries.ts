@@ -29,6 +29,7 @@ export function judgeTries(
   const all = [intent, ...earlier].map((tried): Judged => ({ tried, verdict: judge(tried, anonymous, before, stood) }));
   const shown = all.find(({ verdict }) => verdict.kind === 'applied');
   if (shown !== undefined) return { tried: shown.tried, verdict: { kind: 'applied', record: found } };
+  if (newest.verdict.kind === 'not_shown') return newest;
   // Made over by the spoke beyond recognition: taken for the oldest, what the hub holds is sent once more where that was wrong; taken for
   // the newest, it would never be.
   if (newest.verdict.kind === 'applied') return { tried: earlier.at(-1) ?? intent, verdict: newest.verdict };

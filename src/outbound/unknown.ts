@@ -106,6 +106,10 @@ export function judged(
       const partly = partlyShown(batch.mapping, delivery, tried, found, link, children, nowMs);
       return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
     }
+    case 'not_shown':
+      // Inbound sees that it is hidden, and nothing more is written to it unseen; what was sent stays known, should it show one day.
+      changed.push(verdict.record);
+      return later(batch, delivery, 0, 'not_shown', false);
     case 'gone':
       // What is still shown of it tells where it went, if it was merged into another (F104).
       if (intent.externalId !== null)

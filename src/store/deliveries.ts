@@ -332,9 +332,9 @@ export async function release(tx: Queryable, feed: Feed, rows: readonly Release[
                    and l.hub_id = substr(r.waits_for, strpos(r.waits_for, '/') + 1)
               ) then null else r.not_before::timestamptz end,
             attempt = d.attempt - case when r.counts then 0 else 1 end,
-            -- What was not found may still arrive (F65): until the record is settled or given up, it is known what it was. An answered write
-            -- is known; what was tried before it is not.
-            intent = case when r.state = 'unknown' or r.reason = 'not_applied' or d.state = 'claimed' then d.intent
+            -- What was not found may still arrive (F65), and what is hidden may show (F78): until the record is settled or given up, it is known
+            -- what it was. An answered write is known; what was tried before it is not.
+            intent = case when r.state = 'unknown' or r.reason in ('not_applied', 'not_shown') or d.state = 'claimed' then d.intent
                           when jsonb_array_length(d.intent -> 'late') > 0
                             then (d.intent -> 'late' -> -1) || jsonb_build_object('late', (d.intent -> 'late') - -1) end
        from ${batchOf(

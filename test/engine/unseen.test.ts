@@ -1,5 +1,5 @@
 // F78 while the field can still be written: what a spoke does not show is not written to unseen, and nothing of it is lost.
-// Proves: Law 2, Invariant 1
+// Proves: Law 2, Law 5, Invariant 1
 import { afterEach, describe, expect, test } from 'vitest';
 import { openWheel, type Wheel } from '../support/wheel.js';
 
@@ -89,6 +89,26 @@ describe.each([
     expect(shown(on, id)).toEqual({ name: 'BEA', size: 5 });
     expect(await conflicts(on)).toEqual([]);
     expect(remote.ledger.slice(writes).filter(({ by }) => by === 'self')).toHaveLength(2);
+  });
+
+  test('F64 F78 a write that never came, to a field that is hidden when we look: that is no success, and what stood there is nobody’s edit', async () => {
+    const { on, id } = await started(conditionalWrite);
+    const remote = on.remote('left');
+    let looks = 0;
+    const crashpoint = (name: string): void => {
+      if (name === 'delivery_sent/left' && looks === 0) remote.hide('Contact', 'Name');
+      if (name === 'delivery_read_back/left') looks += 1;
+    };
+    await on.restart({ crashpoint });
+    remote.faults.next('lostUnapplied', 'write');
+    await on.sql(`update hub.person set name = 'Bea'`);
+    await on.until(() => looks > 0);
+    await on.until(async () => (await on.sql(`select 1 from truespoke.delivery where state = 'unknown'`)).length === 0);
+    remote.hide('Contact', 'Name', false);
+    await on.until(() => (shown(on, id) as { name: unknown }).name === 'BEA');
+    await on.settled();
+    expect(await hub(on)).toEqual({ name: 'Bea', size: '1' });
+    expect(await conflicts(on)).toEqual([]);
   });
 
   test('F78 shown again: what was edited meanwhile comes in by itself, though no record changes any more', async () => {

@@ -86,6 +86,15 @@ describe('a write whose answer was lost', () => {
     expect(judge(created, record({ Name: 'Ann', Note: 'hers' }, '2'), before).kind).toBe('changed');
   });
 
+  test('F78 a record that shows nothing of what was sent proves nothing; a part of it proves all', () => {
+    expect(judge(intent, record({ Price: 1 }, '2'), before).kind).toBe('not_shown');
+    expect(judge(intent, record({ Price: 1 }, '1'), before).kind).toBe('not_shown');
+    const both: Intent = { ...intent, fields: fields({ Name: 'Ann', Price: 2 }) };
+    expect(judge(both, record({ Price: 2 }, '2'), before, fields({ Price: 1 })).kind).toBe('applied');
+    const created: Intent = { ...intent, op: 'create', externalId: null };
+    expect(judge(created, record({}, '2'), before).kind).toBe('applied');
+  });
+
   test('another value is somebody else’s, and the old one was never overwritten', () => {
     expect(judge(intent, record({ Name: 'Eve' }, '2'), before).kind).toBe('changed');
     expect(judge(intent, record({ Name: 'Eve' }, '1'), before).kind).toBe('not_applied');
