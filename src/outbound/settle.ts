@@ -8,7 +8,7 @@ import { shownBy } from '../model/shown.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
 import { unseenOf } from '../mapping/selection.js';
 import { sameRemote } from '../mapping/values.js';
-import { openReviews, type Review } from '../store/conflicts.js';
+import { insertConflicts, openReviews, type ConflictRow, type Review } from '../store/conflicts.js';
 import { lockClaimed, release, releaseWaiting, settle, type Claimed, type Release } from '../store/deliveries.js';
 import { storeEvents, type InboxEvent } from '../store/inbox.js';
 import {
@@ -41,6 +41,8 @@ export type Settlement = { readonly delivery: Claimed } & (
       readonly fresh: boolean;
       /** A second step follows. */ readonly again: boolean;
       readonly recheck: boolean;
+      /** Counts that may be somebody else's. */
+      readonly doubts?: readonly ConflictRow[];
     }
   | { readonly kind: 'removed'; readonly externalId: LinkWrite['externalId']; readonly version: Version }
   | {
@@ -105,6 +107,8 @@ export async function settleAll(
     [...of('review').map(({ review }) => review), ...stolen.map(({ link }) => duplicateReview(feed, link))],
     nowMs,
   );
+  const doubts = applied.flatMap((one) => one.doubts ?? []);
+  await insertConflicts(tx, doubts, nowMs);
   await storeEvents(
     tx,
     feed.spoke,

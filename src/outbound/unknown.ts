@@ -7,6 +7,7 @@ import { idle, readOf, type Batch, type Delivered } from './batch.js';
 import { childLinks } from './children.js';
 import { loadClaim, type ClaimContext } from './claimed.js';
 import { readBack, type Outgoing } from './deliver.js';
+import { countsInDoubt } from './doubts.js';
 import { applied, later, unknownAgain } from './ending.js';
 import { agreedPaths } from './images.js';
 import { partlyShown, settleBatch, type Settlement } from './settle.js';
@@ -73,6 +74,7 @@ export function judged(
   const stood = agreedPaths(batch.mapping, link);
   const { tried, verdict } = judgeTries(batch.mapping, intent, record, link?.version ?? ('' as never), stood);
   const outgoing: Outgoing = { hubId: delivery.hubId, intent: tried, expect: null };
+  const doubts = countsInDoubt(batch.mapping, { hubId: delivery.hubId, intent: tried, link, stood }, record);
   switch (verdict.kind) {
     case 'applied': {
       const externalId = (verdict.record?.externalId ?? tried.externalId ?? '') as ExternalId;
@@ -85,7 +87,7 @@ export function judged(
       });
       // Not all of what it shows is ours.
       if (settlement.kind === 'applied' && settlement.recheck && verdict.record !== null) changed.push(verdict.record);
-      return settlement;
+      return settlement.kind === 'applied' ? { ...settlement, doubts } : settlement;
     }
     case 'not_applied': {
       const unsafe = intent.op === 'create' && !batch.open.spoke.capabilities.idempotentCreate;
@@ -104,7 +106,7 @@ export function judged(
         nowMs,
       );
       const partly = partlyShown(batch.mapping, delivery, tried, found, link, children, nowMs);
-      return partly ?? later(batch, delivery, 0, 'changed_meanwhile', false);
+      return partly?.kind === 'applied' ? { ...partly, doubts } : later(batch, delivery, 0, 'changed_meanwhile', false);
     }
     case 'not_shown':
       // Inbound sees that it is hidden, and nothing more is written to it unseen; what was sent stays known, should it show one day.

@@ -90,6 +90,33 @@ test('F64 somebody counts on from the number that our write brought: a part of t
   expect(await wheel.sql('select field from truespoke.conflict')).toEqual([]);
 });
 
+test('F64 our count never came, and somebody counted to the same number before we look: where only the number speaks, the conflict log keeps both', async () => {
+  const id = await lostAnswer(true, null);
+  const left = wheel.remote('left');
+  // Nobody comes through to look before the other one has counted.
+  let answered = 0;
+  const crashpoint = (name: string): void => {
+    if (name !== 'delivery_answered/left') return;
+    answered += 1;
+    if (answered === 1) left.faults.rates = { refused: 1 };
+  };
+  await wheel.restart({ roles: ['capture', 'outbound'], crashpoint });
+  left.faults.heal();
+  left.faults.next('lostUnapplied');
+  await wheel.sql(`update hub.thing set visits = 9`);
+  await wheel.until(
+    async () => (await wheel.sql(`select 1 from truespoke.delivery where state = 'unknown'`)).length > 0,
+  );
+  left.edit('Thing', id, { Visits: 9 });
+  left.faults.rates = {};
+  await out('visits', '9');
+  expect(await wheel.sql('select field, policy, winner, base, hub_value, spoke_value from truespoke.conflict')).toEqual(
+    [{ field: 'visits', policy: 'delta', winner: 'hub', base: '1', hub_value: '9', spoke_value: '9' }],
+  );
+  expect(await wheel.sql('select visits::text as visits from hub.thing')).toEqual([{ visits: '9' }]);
+  expect(left.get('Thing', id)?.fields['Visits' as never]).toBe(9);
+});
+
 test('F98 F64 a read-back that lags behind our own unanswered write: the refused condition of the next try tells that it came', async () => {
   const id = await lostAnswer(true, null);
   const left = wheel.remote('left');

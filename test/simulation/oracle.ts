@@ -261,7 +261,7 @@ export class Oracle {
       `select kind, spoke, entity, key, evidence::text as evidence from truespoke.review where state = 'open' order by id`,
     );
     const { rows: conflicts } = await db.query(
-      `select entity, hub_id, field, spoke, hub_value, spoke_value, base, winner, state, remote::text as remote from truespoke.conflict order by id`,
+      `select entity, hub_id, field, spoke, hub_value, spoke_value, base, policy, winner, state, remote::text as remote from truespoke.conflict order by id`,
     );
     const ids = new Set<string>();
     for (const row of parked) ids.add(`${row['entity']}/${row['key']}`);
@@ -414,9 +414,14 @@ export class Oracle {
       if (model.deleted.has(key) || this.isMerged(key) || explained.ids.has(`person/${row['id']}`)) return [];
       const missing = counted - Number(row['visits'] ?? 0);
       // Where two records of one thing meet there is no base: their counters are two counts of the same thing, one of them stands, and the
-      // other one is in the conflict log (law 3).
-      if (model.doubled.has(key) && sumsOf(lostCounts(explained, row['id'] ?? '')).includes(missing)) return [];
-      return missing === 0 ? [] : [`the counter of ${key} holds ${row['visits']}, and ${counted} were counted`];
+      // other one is in the conflict log (law 3). So is a count that came to the very number of a write of ours which nobody answered, where
+      // nothing else of that write shows whether it came (law 5: no edit vanishes, it is in the conflict log with both values).
+      const kept = [
+        ...(model.doubled.has(key) ? lostCounts(explained, row['id'] ?? '') : []),
+        ...doubtfulCounts(explained, row['id'] ?? ''),
+      ];
+      if (sumsOf(kept).includes(missing)) return [];
+      return [`the counter of ${key} holds ${row['visits']}, and ${counted} were counted`];
     });
   }
 
@@ -518,6 +523,14 @@ const lostCounts = ({ conflicts }: Explained, hubId: string): readonly number[] 
       return [];
     if (row['winner'] === 'hub') return [Number(row['spoke_value'] ?? 0)];
     return row['winner'] === 'spoke' ? [Number(row['hub_value'] ?? 0)] : [];
+  });
+
+/** Counts that may have been ours or somebody else's: both came to the same number, and it was taken for ours. */
+const doubtfulCounts = ({ conflicts }: Explained, hubId: string): readonly number[] =>
+  conflicts.flatMap((row) => {
+    const same = row['hub_value'] === row['spoke_value'] && row['winner'] === 'hub' && row['policy'] === 'delta';
+    if (!same || row['entity'] !== 'person' || row['hub_id'] !== hubId || row['field'] !== 'visits') return [];
+    return [Number(row['spoke_value'] ?? 0) - Number(row['base'] ?? 0)];
   });
 
 /** What some of these add up to, each at most once. */
