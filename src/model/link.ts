@@ -30,6 +30,8 @@ export interface Link {
   readonly version: Version;
   /** When a write of ours was last confirmed; null or left out = never. To be compared for equality only: clocks step. */
   readonly settledAt?: string | null | undefined;
+  /** Which state of the stored pair this is, where it was read for a claim. To be compared for equality only. */
+  readonly revision?: string | undefined;
 }
 
 /** How the values of a field's remote paths are kept in a base: a single one bare, several as a list. */

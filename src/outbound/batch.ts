@@ -40,6 +40,8 @@ export interface OutboundDeps {
   readonly onClaimed?: (() => void) | undefined;
   /** Says whether what is due may be claimed now; without it, it may. */
   readonly pace?: Pace | undefined;
+  /** Runs the calls of a batch, from its first look to its last answer, when the spoke has a free lane; without it, at once. */
+  readonly inLane?: (<T>(calls: () => Promise<T>) => Promise<T>) | undefined;
 }
 
 export interface OutboundLimits {

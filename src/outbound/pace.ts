@@ -15,6 +15,8 @@ export interface PaceOptions {
   readonly writeBatch: number;
   readonly bulkWriteFrom: number | null;
   readonly lanes: number;
+  /** Can a batch that is claimed now begin its calls at once? Left out = always. */
+  readonly isLaneFree?: (() => boolean) | undefined;
 }
 
 interface Burst {
@@ -33,6 +35,7 @@ interface Burst {
 export class Pace {
   private readonly bursts = new Map<EntityName, Burst>();
   private readonly crowd: number;
+  private isWaiting = false;
 
   constructor(private readonly options: PaceOptions) {
     this.crowd = Math.max(burstRecordsMin, options.lanes * options.writeBatch);
@@ -48,7 +51,18 @@ export class Pace {
     return [...this.bursts.values()].some(({ over }) => !over) ? quietMs / 4 : null;
   }
 
-  admits({ entity, pending, first }: Due): boolean {
+  /** Was less than a full batch left for the next free lane? */
+  get waitsForLane(): boolean {
+    return this.isWaiting;
+  }
+
+  admits(due: Due): boolean {
+    // Ahead of a free lane only a full batch: what waits may grow, and a batch of ten costs nearly what one of two hundred does.
+    this.isWaiting = due.pending < this.options.writeBatch && this.options.isLaneFree?.() === false;
+    return !this.isWaiting && this.isOver(due);
+  }
+
+  private isOver({ entity, pending, first }: Due): boolean {
     if (pending < this.crowd) {
       this.bursts.delete(entity);
       return true;

@@ -66,13 +66,15 @@ export async function deliver(
     feed: { spoke: mapping.spoke, entity: mapping.entity },
   };
   try {
-    return await (next.unknown ? resolveUnknown(batch, claimed) : deliverClaimed(batch, claimed));
+    return await (next.unknown ? inLane(batch, () => resolveUnknown(batch, claimed)) : deliverClaimed(batch, claimed));
   } catch (error) {
     // What was not sent may be claimed again at once, what was is unknown. If the hub is gone, the lease says so instead.
     await abandonClaims(deps.pool, { spoke: open.name, entity: next.entity }, claimed).catch(() => undefined);
     throw error;
   }
 }
+
+const inLane = <T>({ deps }: Batch, calls: () => Promise<T>): Promise<T> => deps.inLane?.(calls) ?? calls();
 
 /** As many as one call takes; where so many wait that the spoke's bulk route pays, as many as go through it at once. */
 async function batchRows(
@@ -112,16 +114,21 @@ async function deliverClaimed(batch: Batch, claimed: readonly Claimed[]): Promis
     if (outgoing === null) settlements.push(settleQuietly(batch, context, one));
     else sendable.push({ ...one, outgoing, again: 'again' in one.difference && one.difference.again });
   }
-  settlements.push(...(await lookAtUnseen(batch, context, planned)));
-  // Told to stop: nothing of it was sent, and nothing counts as sent.
-  if (sendable.length > 0) batch.options.signal?.throwIfAborted();
-  const current = await withoutNews(batch, context, sendable, settlements);
-  const free = await withoutTwins(batch, context, current, settlements);
-  const pause = await sendAll(batch, context, free, settlements);
+  // One lane from the look to the write: nothing else of ours comes between the two and widens the lost-update window.
+  const called = async (): Promise<{ readonly writes: number; readonly pause: SpokePaused | null }> => {
+    settlements.push(...(await lookAtUnseen(batch, context, planned)));
+    // Told to stop: nothing of it was sent, and nothing counts as sent.
+    if (sendable.length > 0) batch.options.signal?.throwIfAborted();
+    const current = await withoutNews(batch, context, sendable, settlements);
+    const free = await withoutTwins(batch, context, current, settlements);
+    return { writes: free.length, pause: await sendAll(batch, context, free, settlements) };
+  };
+  const isQuiet = settlements.length === planned.length;
+  const { writes, pause } = isQuiet ? { writes: 0, pause: null } : await inLane(batch, called);
   await settleBatch(batch, settlements);
   return {
     claimed: claimed.length,
-    writes: free.length,
+    writes,
     parked: settlements.filter(({ kind }) => kind === 'park' || kind === 'review').length,
     unknown: settlements.filter((one) => one.kind === 'release' && one.release.state === 'unknown').length,
     pause,
@@ -192,6 +199,11 @@ function assertLease({ deps, claimedAtMs, feed }: Batch): void {
   });
 }
 
+const seenOf = ({ links }: ClaimContext, { hubId }: Claimed): string | null => {
+  const link = links.get(hubId);
+  return link?.state === 'live' ? (link.revision ?? null) : null;
+};
+
 async function sendAll(
   batch: Batch,
   context: ClaimContext,
@@ -203,13 +215,13 @@ async function sendAll(
     hubId: delivery.hubId,
     fence: delivery.fence,
     intent: outgoing.intent,
+    seen: seenOf(context, delivery),
   }));
   const ours = await markSent(batch.deps.pool, batch.feed, rows);
   const going = sendable.filter(({ delivery }) => ours.has(delivery.hubId));
-  // Linked meanwhile, or no longer ours: then settling leaves it alone.
-  for (const { delivery, outgoing } of sendable)
-    if (outgoing.intent.op === 'create' && !ours.has(delivery.hubId))
-      settlements.push(later(batch, delivery, 0, 'linked_meanwhile', false));
+  // Linked or taken in meanwhile, so it is compared anew; or no longer ours, then settling leaves it alone.
+  for (const { delivery } of sendable)
+    if (!ours.has(delivery.hubId)) settlements.push(later(batch, delivery, 0, 'changed_meanwhile', false));
   if (going.length === 0) return null;
   batch.deps.crashpoint('delivery_sent');
   assertLease(batch);

@@ -231,26 +231,28 @@ const batchOf = (columns: string, arrays: string): string =>
   `(select $1::text as spoke, $2::text as entity, array['claimed', 'sent'] as claimed, u.* from unnest(${arrays}) u (${columns}) offset 0) r`;
 const itsRow = `d.spoke = r.spoke and d.entity = r.entity and d.hub_id = r.hub_id`;
 
+export interface Sending extends Fenced {
+  readonly intent: Intent;
+  /** Revision of the live link that the intent was compared with; null = there was none. */
+  readonly seen: string | null;
+}
+
 /**
- * Records what is about to be sent. Returns the rows still ours: only those may go on the wire. A record that has been linked since it was
- * looked at is not created.
+ * Records what is about to be sent. Returns the rows still ours whose link is as it was when they were compared: only those may go on the
+ * wire. What inbound has taken in since would be written over unseen (the spoke's own read may lag behind it), and a record that has been
+ * linked since is not created.
  */
-export async function markSent(
-  db: Queryable,
-  feed: Feed,
-  rows: readonly (Fenced & { readonly intent: Intent })[],
-): Promise<ReadonlySet<string>> {
+export async function markSent(db: Queryable, feed: Feed, rows: readonly Sending[]): Promise<ReadonlySet<string>> {
   const result = await db.query({
     name: 'delivery_sent',
     text: `update truespoke.delivery d set state = 'sent',
             intent = r.intent::jsonb || case when d.intent is null then '{}' else jsonb_build_object(
               'late', coalesce(d.intent -> 'late', '[]') || jsonb_build_array(d.intent - 'late')) end
-       from ${batchOf('hub_id, fence, intent', '$3::text[], $4::text[], $5::text[]')}
+       from ${batchOf('hub_id, fence, intent, seen', '$3::text[], $4::text[], $5::text[], $6::text[]')}
       where ${itsRow} and d.fence = r.fence::bigint
         and d.state = any(r.claimed)
-        and (r.intent::jsonb ->> 'op' <> 'create'
-             or not exists (select 1 from truespoke.link l
-                             where l.spoke = $1 and l.entity = $2 and l.hub_id = r.hub_id and l.state = 'live'))
+        and r.seen is not distinct from (select l.xmin::text from truespoke.link l
+                                          where l.spoke = $1 and l.entity = $2 and l.hub_id = r.hub_id and l.state = 'live')
      returning d.hub_id`,
     values: [
       feed.spoke,
@@ -258,6 +260,7 @@ export async function markSent(
       textArray(rows.map((row) => row.hubId)),
       textArray(rows.map((row) => row.fence)),
       jsonArray(rows.map((row) => JSON.stringify(row.intent))),
+      textArray(rows.map((row) => row.seen)),
     ],
   });
   return new Set(result.rows.map((row) => row['hub_id'] ?? ''));

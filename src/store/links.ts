@@ -35,6 +35,7 @@ function toLink(row: Row): Link {
     unseen: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
     version: version(row['version'] ?? ''),
     settledAt: row['settled_at'] ?? null,
+    revision: row['revision'] ?? undefined,
   };
 }
 
@@ -73,7 +74,7 @@ export async function lockLinksByHub(
 /** The live link of each hub record at one spoke, else its newest tombstone. */
 export async function linksByHub(db: Queryable, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, Link>> {
   const { rows } = await db.query(
-    `select distinct on (l.hub_id) ${columns} from truespoke.link l
+    `select distinct on (l.hub_id) ${columns}, l.xmin::text as revision from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[]) and l.state <> 'merged'
       order by l.hub_id, (l.state = 'live') desc, l.updated_at desc, l.external_id`,
     [feed.spoke, feed.entity, textArray(ids)],

@@ -55,7 +55,7 @@ test('F65 of several writes without an answer each is remembered, until the reco
     } as const;
     const [claimed] = await claim(db.pool, common);
     const intent = { op: 'update', externalId: '1', fields: {}, hub: { count } as never, sentAtMs: 0 } as const;
-    await markSent(db.pool, feed, [{ hubId: id, fence: claimed?.fence ?? '', intent }]);
+    await markSent(db.pool, feed, [{ hubId: id, fence: claimed?.fence ?? '', intent, seen: null }]);
   };
   await release(db.pool, feed, [{ ...given, reason: 'not_applied' }]);
   await send('15');

@@ -63,6 +63,7 @@ test.each([
 const withIntent = (one: Claimed) => ({
   ...one,
   intent: { op: 'update', externalId: one.hubId, fields: {}, hub: {}, sentAtMs: 0 } as const,
+  seen: null,
 });
 const toRelease = ({ hubId }: Claimed): Release => ({
   hubId,
