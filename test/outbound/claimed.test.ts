@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseMapping } from '../../src/mapping/load.js';
 import { entityName, externalId, fieldName, hubId, spokeName, version } from '../../src/model/ids.js';
-import { loadClaim } from '../../src/outbound/claimed.js';
+import { loadClaim, type ClaimContext } from '../../src/outbound/claimed.js';
+import { claim, markSent } from '../../src/store/deliveries.js';
 import { openHubTable } from '../../src/store/hub.js';
 import { saveLinks } from '../../src/store/links.js';
 import { transaction, type Queryable } from '../../src/store/pool.js';
@@ -56,20 +57,38 @@ function interrupted(body: () => Promise<unknown>): Queryable {
   return { query } as unknown as Queryable;
 }
 
-test('inbound commits an edit while a claim is loaded: the old value does not go out under the new version', async () => {
-  await taken('old', '1');
+async function load(db_: Queryable): Promise<ClaimContext> {
   const [entity, spoke] = [
     mapping.entities.get(feed.entity),
     mapping.entities.get(feed.entity)?.spokes.get(feed.spoke),
   ];
   if (entity === undefined || spoke === undefined) throw new Error('not mapped');
-  const table = await openHubTable(db.pool, entity);
-  const context = await loadClaim(
-    interrupted(() => taken('new', '2')),
-    mapping,
-    spoke,
-    table,
-    [{ hubId: id }],
-  );
+  return loadClaim(db_, mapping, spoke, await openHubTable(db.pool, entity), [{ hubId: id }]);
+}
+
+test('inbound commits an edit while a claim is loaded: the old value does not go out under the new version', async () => {
+  await taken('old', '1');
+  const context = await load(interrupted(() => taken('new', '2')));
   expect([context.links.get(id)?.version, context.rows.get(id)?.fields[fieldName('label')]]).toEqual(['1', 'new']);
+});
+
+test.each([
+  [
+    'inbound has taken in an edit since a claim was compared, which a lagging look does not show: it is not written over',
+    1,
+  ],
+  ['nothing has come in since a claim was compared: it goes out', 0],
+])('%s', async (_, edits) => {
+  await db.pool.query('delete from truespoke.delivery');
+  await taken('old', '3');
+  await db.pool.query(`insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, dirty_at)
+    values ('crm', 'line', '${id}', 'pending', 1, 0, now())`);
+  const nowMs = Date.UTC(2100, 0, 1);
+  const [claimed] = await claim(db.pool, { ...feed, state: 'pending', rows: 1, worker: '1', nowMs, leaseMs: 1_000 });
+  const context = await load(db.pool);
+  for (let i = 0; i < edits; i += 1) await taken('new', '4');
+  const intent = { op: 'update', externalId: 'r-1', fields: {}, hub: {}, sentAtMs: 0 } as const;
+  const seen = context.links.get(id)?.revision ?? null;
+  const sent = await markSent(db.pool, feed, [{ hubId: id, fence: claimed?.fence ?? '', intent, seen }]);
+  expect(sent.size).toBe(1 - edits);
 });
