@@ -485,7 +485,7 @@ export interface Due {
   readonly entity: EntityName;
   /** Due deliveries of the most urgent lane that has any, counted up to the limit. */
   readonly pending: number;
-  /** When the first of them in line was edited; moves when it is edited again. */
+  /** The first of them in line and when it was edited; moves when it is edited again. */
   readonly first: string | null;
   readonly unknown: boolean;
 }
@@ -499,7 +499,7 @@ export async function dueEntities(
 ): Promise<readonly Due[]> {
   const { rows } = await db.query({
     name: 'delivery_due_entities',
-    text: `select e.entity, f.dirty_at as first,
+    text: `select e.entity, f.dirty_at || ' ' || f.hub_id as first,
         case when f.lane is null then 0 else (select count(*) from (
           select 1 from truespoke.delivery d where d.spoke = $1 and d.entity = e.entity and d.state = 'pending' and d.lane = f.lane
              and (d.not_before is null or d.not_before <= $3::timestamptz) limit $4::int) counted) end::text as pending,
@@ -507,7 +507,7 @@ export async function dueEntities(
                    and d.holder is null and (d.not_before is null or d.not_before <= $3::timestamptz))::text as unknown
        from unnest($2::text[]) with ordinality as e (entity, ord)
        left join lateral (
-         select d.lane, d.dirty_at from truespoke.delivery d
+         select d.lane, d.dirty_at, d.hub_id from truespoke.delivery d
           where d.spoke = $1 and d.entity = e.entity and d.state = 'pending'
             and (d.not_before is null or d.not_before <= $3::timestamptz)
           order by d.lane, d.dirty_at, d.hub_id limit 1) f on true
