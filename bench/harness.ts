@@ -48,6 +48,8 @@ export interface Row {
   readonly number: number;
   readonly name: string;
   readonly title: string;
+  /** Share of the goal's record counts that runs without `--scale`: where all of them take more than some four minutes. Left out = all. */
+  readonly usualScale?: number;
   run(bench: Bench): Promise<readonly Figure[]>;
 }
 

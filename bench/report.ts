@@ -14,7 +14,7 @@ const roundsMin = 3;
 
 export async function keep(folder: string, row: Row, figures: readonly Figure[], facts: RunFacts): Promise<string> {
   // What is no full run must never stand where a figure is looked for.
-  const full = !facts.quick && facts.scale === 1 && facts.rounds >= roundsMin;
+  const full = !facts.quick && facts.scale >= (row.usualScale ?? 1) && facts.rounds >= roundsMin;
   const place = path.join(folder, ...(full ? [] : ['quick']));
   await mkdir(place, { recursive: true });
   const file = path.join(place, `${row.name}.json`);

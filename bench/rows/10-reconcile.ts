@@ -24,6 +24,7 @@ export const reconcileLocal: Row = {
   number: 10,
   name: '10-reconcile',
   title: 'reconcile hub ↔ base, three spokes',
+  usualScale: 0.3,
   async run(bench) {
     const records = bench.size(1_000_000, 3_000);
     const hub = await openHub(bench, contactYaml(spokes), spokes);

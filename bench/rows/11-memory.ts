@@ -13,6 +13,7 @@ export const memory: Row = {
   number: 11,
   name: '11-memory',
   title: 'memory of the engine process',
+  usualScale: 0.2,
   async run(bench) {
     return [...(await hugeTransaction(bench)), ...(await longBackfill(bench)), ...(await spokeDown(bench))];
   },
