@@ -254,11 +254,14 @@ import { transaction } from '../store/pool.js';`,
     name: 'sent-without-the-fence',
     law: 'law 5',
     file: 'src/store/deliveries.ts',
+    // The comparison with the link goes too: it would tell what another process did since.
     find: `      where \${itsRow} and d.fence = r.fence::bigint
         and d.state = any(r.claimed)
-        and (r.intent`,
-    replace: `      where \${itsRow}
-        and (r.intent`,
+        and r.seen is not distinct from (select l.xmin::text from truespoke.link l
+                                          where l.spoke = $1 and l.entity = $2 and l.hub_id = r.hub_id and l.state = 'live')`,
+    replace: `      where \${itsRow} and (r.seen is not null
+             or not exists (select 1 from truespoke.link l
+                             where l.spoke = $1 and l.entity = $2 and l.hub_id = r.hub_id and l.state = 'live'))`,
     plan: stalls,
     why: 'F24: a worker that slept through its lease sends an old value',
   },
