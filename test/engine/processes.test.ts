@@ -42,27 +42,25 @@ describe('two processes', () => {
       const running = second.run(stop.signal);
       try {
         await on.until(async () => (await second.status()).replication.state === 'standby');
-        on.remote('left').faults.latencyMs = 20;
+        // Longer than the half second after which a process looks by itself: one alone cannot have claimed it all by then.
+        on.remote('left').faults.latencyMs = 100;
+        await on.sql(
+          `insert into hub.person (email, name) select 'p' || i || '@x.test', 'P' || i from generate_series(1, 600) i`,
+        );
         const holders = new Set<string | null>();
-        let people = 0;
-        // Until both have had some: one alone may be quick enough for all that there is.
         await on.until(async () => {
-          if (holders.size < 2)
-            await on.sql(
-              `insert into hub.person (email, name) select 'p' || i || '@x.test', 'P' || i from generate_series(${people}, ${people + 99}) i`,
-            );
-          if (holders.size < 2) people += 100;
           for (const row of await on.sql(
             `select distinct holder::text as holder from truespoke.delivery where holder is not null`,
           ))
             holders.add(row['holder'] ?? null);
-          return holders.size === 2 && on.remote('left').list('Contact').length === people;
+          return on.remote('left').list('Contact').length === 600;
         }, 30_000);
+        expect(holders.size).toBe(2);
         await on.settled();
-        expect(on.remote('left').ledger.map(({ op }) => op)).toEqual(Array.from({ length: people }, () => 'create'));
+        expect(on.remote('left').ledger.map(({ op }) => op)).toEqual(Array.from({ length: 600 }, () => 'create'));
         await on.stop();
         await on.sql(`insert into hub.person (email, name) values ('last@x.test', 'Last')`);
-        await on.until(() => on.remote('left').list('Contact').length === people + 1, 20_000);
+        await on.until(() => on.remote('left').list('Contact').length === 601, 20_000);
       } finally {
         stop.abort();
         await running;
@@ -123,7 +121,7 @@ describe('the hub goes away', () => {
     }
     const began = performance.now();
     await on.stop();
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(600);
   });
 });
 
@@ -139,14 +137,14 @@ describe('stopping', () => {
     );
     let began = performance.now();
     await on.stop();
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(600);
     on.remote('left').faults.latencyMs = 0;
     await on.restart();
     await on.engine.pause('left', 'test');
     await systemClock.sleep(1_200);
     began = performance.now();
     await on.stop();
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(600);
   });
 
   test('a service that cannot go on takes the others with it', async () => {
