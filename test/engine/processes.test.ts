@@ -121,7 +121,7 @@ describe('the hub goes away', () => {
     }
     const began = performance.now();
     await on.stop();
-    expect(performance.now() - began).toBeLessThan(600);
+    expect(performance.now() - began).toBeLessThan(2_000);
   });
 });
 
@@ -137,14 +137,14 @@ describe('stopping', () => {
     );
     let began = performance.now();
     await on.stop();
-    expect(performance.now() - began).toBeLessThan(600);
+    expect(performance.now() - began).toBeLessThan(2_000);
     on.remote('left').faults.latencyMs = 0;
     await on.restart();
     await on.engine.pause('left', 'test');
     await systemClock.sleep(1_200);
     began = performance.now();
     await on.stop();
-    expect(performance.now() - began).toBeLessThan(600);
+    expect(performance.now() - began).toBeLessThan(2_000);
   });
 
   test('a service that cannot go on takes the others with it', async () => {
