@@ -91,20 +91,41 @@ export class GatedPool extends Pool {
 
 const isStream = (statement: unknown): statement is CopyStream => statement instanceof Writable;
 
-const names = new Map<string, string>();
-
-/** A seed asks the same few hundred statements ten thousand times: parsing and planning them is most of what they cost. */
-function prepared(statement: unknown, values: readonly unknown[] | undefined): unknown {
-  const {
-    name,
-    text,
-    values: given,
-  }: Given = typeof statement === 'string' ? { text: statement, values } : (statement as Given);
-  if (name !== undefined || given === undefined) return statement;
-  const known = names.get(text) ?? `sim${names.size}`;
-  names.set(text, known);
-  return { name: known, text, values: given };
+/** What is known of a text: a seed asks the same few hundred ten thousand times. */
+interface Known {
+  readonly name: string;
+  readonly label: string;
+  readonly begins: boolean;
+  /** Its transaction, and with it its locks. */
+  readonly ends: boolean;
+  readonly touchesHub: boolean;
 }
+
+const texts = new Map<string, Known>();
+
+function knownOf(text: string): Known {
+  let known = texts.get(text);
+  if (known === undefined) {
+    known = {
+      name: `sim${texts.size}`,
+      label: text.replace(/\s+/g, ' ').trim().slice(0, 70),
+      begins: /^begin/i.test(text),
+      ends: /^(commit|rollback)/i.test(text),
+      touchesHub: text.includes('pg_logical_emit_message'),
+    };
+    texts.set(text, known);
+  }
+  return known;
+}
+
+/** Parsing and planning is most of what a statement costs. */
+function prepared(statement: unknown, values: readonly unknown[] | undefined): unknown {
+  const { name, text, values: given = [] } = givenOf(statement, values);
+  return name !== undefined || text.includes(';') ? statement : { name: knownOf(text).name, text, values: given };
+}
+
+const givenOf = (statement: unknown, values: readonly unknown[] | undefined): Given =>
+  typeof statement === 'string' ? { text: statement, values } : (statement as Given);
 
 /** What the engine writes into waits in its stream until somebody sends it. */
 interface CopyStream extends Writable {
@@ -138,17 +159,17 @@ class GatedClient {
   ) {}
 
   readonly query: Query = (statement, values) => {
-    const given: Given = typeof statement === 'string' ? { text: statement, values } : (statement as Given);
+    const given = givenOf(statement, values);
     const { text } = given;
-    if (/^begin/i.test(text)) {
+    const { begins, ends, touchesHub, label: shortened } = knownOf(text);
+    if (begins) {
       this.begin = text;
       this.touchesHub = false;
       return Promise.resolve({ command: 'BEGIN', rows: [] });
     }
-    if (text.includes('pg_logical_emit_message')) this.touchesHub = true;
-    const label = given.name ?? text.replace(/\s+/g, ' ').trim().slice(0, 70);
+    if (touchesHub) this.touchesHub = true;
+    const label = given.name ?? shortened;
     const { scheduler, owner, onResult } = this.gate;
-    const ends = /^(commit|rollback)/i.test(text);
     const body = async (): Promise<{ rows: unknown[] }> => {
       this.lent.running += 1;
       try {
@@ -200,7 +221,7 @@ class GatedClient {
     if (lent.ended !== null) throw new Error('Connection terminated unexpectedly');
     if (lent.backend === null) await gate.backends.attach(lent, `${this.begin ?? ''} ${text}`);
     const { raw } = lent;
-    if (/^(commit|rollback)/i.test(text)) return this.end(lent, text);
+    if (knownOf(text).ends) return this.end(lent, text);
     if (this.begin !== null) {
       const { begin } = this;
       this.begin = null;

@@ -123,19 +123,29 @@ export class Oracle {
 
   /** Now and then: the hub holds nothing that nobody wrote, and nothing where it does not belong. */
   async checkHub(): Promise<void> {
-    for (const entity of hubEntities) for (const row of await this.hubRows(entity)) this.checkKnown('hub', entity, row);
-    const { rows } = await this.ports.db.query(
-      `select spoke, entity, external_id, hub_id from truespoke.link where state = 'live' order by 1, 2, 3`,
-    );
     const keys = new Map<string, string>();
-    for (const entity of hubEntities)
-      for (const row of await this.hubRows(entity)) keys.set(`${entity}/${row.id}`, row.key);
+    for (const entity of hubEntities) {
+      for (const row of await this.hubRows(entity)) {
+        this.checkKnown('hub', entity, row);
+        keys.set(`${entity}/${row.id}`, row.key);
+      }
+    }
+    const { rows } = await this.ports.db.query({
+      name: 'live_links',
+      text: `select spoke, entity, external_id, hub_id from truespoke.link where state = 'live' order by 1, 2, 3`,
+    });
+    const shown = new Map<string, string>(
+      spokeNames.flatMap((spoke) =>
+        hubEntities.flatMap((entity) =>
+          this.remoteKeys(spoke, entity).map(({ id, key }) => [`${spoke}/${entity}/${id}`, key] as const),
+        ),
+      ),
+    );
     for (const row of rows) {
-      const spoke = row['spoke'] as SpokeId;
-      const shown = this.remoteRows(spoke, row['entity'] as EntityId).find((one) => one.id === row['external_id']);
+      const there = shown.get(`${row['spoke']}/${row['entity']}/${row['external_id']}`);
       const key = keys.get(`${row['entity']}/${row['hub_id']}`);
-      if (shown !== undefined && key !== undefined && !this.ports.model.isSameRecord(shown.key, key)) {
-        this.ports.violated(`wrong link: ${row['entity']} ${key} is linked to ${shown.key} at ${spoke}`);
+      if (there !== undefined && key !== undefined && !this.ports.model.isSameRecord(there, key)) {
+        this.ports.violated(`wrong link: ${row['entity']} ${key} is linked to ${there} at ${row['spoke']}`);
       }
     }
   }
@@ -164,7 +174,7 @@ export class Oracle {
         const [made, look] = [model.twins.get(`${spoke}/${id}`), this.finds.get(`${spoke}/${key}`)];
         return made === undefined || look === undefined || (made.at <= look.at && made.watchMs <= look.watchMs);
       };
-      const all = this.remoteRows(spoke, entity).filter((one) => one.key === key);
+      const all = this.remoteKeys(spoke, entity).filter((one) => one.key === key);
       const live = all.filter((one) => one.id === entry.id || foreseeable(one.id));
       if (live.length > 1) violated(`${spoke}: ${live.length} live records of ${key} after our create of ${entry.id}`);
     }
@@ -479,9 +489,11 @@ export class Oracle {
   private async hubRows(entity: EntityId, where = 'true'): Promise<readonly HubShown[]> {
     const { fields } = followedEntities[entity];
     const parent = entity === 'line' ? 'parcel::text' : 'null';
-    const { rows } = await this.ports.db.query(
-      `select id::text as id, key, ${parent} as parent, ${fields.map((one) => `${one.field}::text as ${one.field}`).join(', ')} from hub.${entity} where ${where} order by id`,
-    );
+    const columns = fields.map((one) => `${one.field}::text as ${one.field}`).join(', ');
+    const { rows } = await this.ports.db.query({
+      name: where === 'true' ? `all_${entity}` : `some_${entity}`,
+      text: `select id::text as id, key, ${parent} as parent, ${columns} from hub.${entity} where ${where} order by id`,
+    });
     return rows.map((row) => ({
       key: keyOf(row['key'] ?? null) ?? '',
       id: row['id'] ?? '',
@@ -491,21 +503,28 @@ export class Oracle {
   }
 
   private remoteRows(spoke: SpokeId, entity: EntityId): readonly Shown[] {
-    const { keys, fields } = followedEntities[entity];
-    const place = keys[spoke];
+    const { fields } = followedEntities[entity];
+    return this.remoteKeys(spoke, entity).map(({ id, key, row }) => ({
+      key,
+      id,
+      tokens: Object.fromEntries(
+        fields
+          .filter((one) => one.paths[spoke] !== undefined)
+          .map((one) => [one.field, at(one.shape, row, one.paths[spoke] ?? '')]),
+      ),
+    }));
+  }
+
+  private remoteKeys(
+    spoke: SpokeId,
+    entity: EntityId,
+  ): readonly { readonly id: string; readonly key: string; readonly row: RemoteFields }[] {
+    const place = followedEntities[entity].keys[spoke];
     if (place === undefined) return [];
     const rows = this.ports.remotes[spoke].list(place.object);
     const all: { readonly id: string; readonly fields: RemoteFields }[] =
       place.child === undefined ? [...rows] : rows.flatMap((row) => [...(row.children[place.child ?? ''] ?? [])]);
-    return all.map((row) => ({
-      key: keyOf(row.fields[remotePath(place.path)]) ?? '',
-      id: row.id,
-      tokens: Object.fromEntries(
-        fields
-          .filter((one) => one.paths[spoke] !== undefined)
-          .map((one) => [one.field, at(one.shape, row.fields, one.paths[spoke] ?? '')]),
-      ),
-    }));
+    return all.map(({ id, fields }) => ({ id, key: keyOf(fields[remotePath(place.path)]) ?? '', row: fields }));
   }
 }
 

@@ -20,6 +20,8 @@ interface Waiting {
   readonly id: number;
   readonly owner: Owner;
   readonly actor: string;
+  /** Whose odds it has. */
+  readonly odds: string;
   readonly label: string;
   /** Starts the real work; resolves with what hands the result to the waiter. */
   readonly start: () => Promise<Outcome>;
@@ -86,6 +88,7 @@ export class Scheduler {
         id: this.counter,
         owner,
         actor: options.actor ?? owner.name,
+        odds: `${owner.name}/${options.actor ?? owner.name}`,
         label,
         pid: options.pid,
         frees: options.frees === true,
@@ -148,7 +151,7 @@ export class Scheduler {
     this.waiting.splice(this.waiting.indexOf(event), 1);
     this.fired += 1;
     this.elapsedMs += Math.floor(this.ports.random.next() * 3);
-    this.note(`${event.owner.name}/${event.actor} ${event.label}`);
+    this.note(`${event.odds} ${event.label}`);
     const running = startOf(event);
     if (!(await this.settled([running])) && !(await this.isRefused(running))) {
       this.note(`  waits for a lock`);
@@ -206,7 +209,7 @@ export class Scheduler {
       }
       this.blocked = this.blocked.filter((one) => one.deliver === null);
       for (const { event, deliver } of free) {
-        this.note(`${event.owner.name}/${event.actor} goes on: ${event.label}`);
+        this.note(`${event.odds} goes on: ${event.label}`);
         if (!event.owner.dead) deliver?.();
         await immediate();
       }
@@ -218,32 +221,39 @@ export class Scheduler {
   }
 
   private pick(): Waiting | null {
-    const weightOf = (event: Waiting): number => {
-      const key = `${event.owner.name}/${event.actor}`;
-      let weight = this.weights.get(key);
-      if (weight === undefined) {
-        const draw = this.ports.random.next();
-        weight = draw < 0.2 ? 0.02 : draw < 0.7 ? 1 : 5;
-        this.weights.set(key, weight);
-      }
-      return weight;
-    };
     const open = this.waiting.filter(canFire);
-    const total = open.reduce((sum, event) => sum + weightOf(event), 0);
-    let left = this.ports.random.next() * total;
-    for (const event of open) {
-      left -= weightOf(event);
+    const weights = open.map((event) => this.weightOf(event));
+    let left = this.ports.random.next() * weights.reduce((sum, weight) => sum + weight, 0);
+    for (const [i, event] of open.entries()) {
+      left -= weights[i] ?? 0;
       if (left <= 0) return event;
     }
     return open.at(-1) ?? null;
   }
 
+  private weightOf({ odds }: Waiting): number {
+    let weight = this.weights.get(odds);
+    if (weight === undefined) {
+      const draw = this.ports.random.next();
+      weight = draw < 0.2 ? 0.02 : draw < 0.7 ? 1 : 5;
+      this.weights.set(odds, weight);
+    }
+    return weight;
+  }
+
   /** True when all of these are over. False when one of them waits for somebody who is not running now: Postgres says so, not a clock. */
   private async settled(some: readonly Running[]): Promise<boolean> {
-    for (;;) {
+    const [only] = some;
+    // Nobody can keep it waiting.
+    if (only !== undefined && some.length === 1 && only.event.pid === undefined) {
+      await only.done;
+      return true;
+    }
+    // A busy machine is asked ever less often: it needs its time for the answer.
+    for (let patienceMs = 8; ; patienceMs = Math.min(2 * patienceMs, 64)) {
       const open = some.filter((one) => one.deliver === null);
       if (open.length === 0) return true;
-      await Promise.race([Promise.all(open.map(({ done }) => done)), ...open.map(({ done }) => withinMs(done, 8))]);
+      await withinMs(open.length === 1 && open[0] !== undefined ? open[0].done : anyOf(open), patienceMs);
       const left = some.filter((one) => one.deliver === null);
       if (left.length === 0) return true;
       if (left.length === open.length && (await this.allWait(left))) return false;
@@ -311,6 +321,8 @@ const canFire = ({ owner, label }: Waiting): boolean => !owner.frozen || label.s
 
 const pidOf = ({ event }: Running): number => event.pid?.() ?? -1;
 const wantsOneLock = ({ event }: Running): boolean => event.label.includes('advisory');
+
+const anyOf = (some: readonly Running[]): Promise<unknown> => Promise.race(some.map(({ done }) => done));
 
 function startOf(event: Waiting): Running {
   const running: Running = {
