@@ -31,9 +31,14 @@ export class Lent {
 
   constructor(readonly owner: Owner) {}
 
-  get raw(): RawQuery {
+  get client(): pg.PoolClient {
     const client = this.backend?.client;
     if (client === undefined) throw new Error('asked before its first statement');
+    return client;
+  }
+
+  get raw(): RawQuery {
+    const { client } = this;
     return client.query.bind(client) as unknown as RawQuery;
   }
 

@@ -6,6 +6,7 @@ import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { Pool, type PoolOptions } from '../../src/store/pool.js';
 import type { Backends, Lent, RawQuery } from './backends.js';
+import { askPrepared } from './prepared.js';
 import type { Owner, Scheduler } from './scheduler.js';
 
 export interface GateOptions {
@@ -118,12 +119,6 @@ function knownOf(text: string): Known {
   return known;
 }
 
-/** Parsing and planning is most of what a statement costs. */
-function prepared(statement: unknown, values: readonly unknown[] | undefined): unknown {
-  const { name, text, values: given = [] } = givenOf(statement, values);
-  return name !== undefined || text.includes(';') ? statement : { name: knownOf(text).name, text, values: given };
-}
-
 const givenOf = (statement: unknown, values: readonly unknown[] | undefined): Given =>
   typeof statement === 'string' ? { text: statement, values } : (statement as Given);
 
@@ -228,9 +223,16 @@ class GatedClient {
       this.inTransaction = true;
       await lent.begin(begin);
     } else if (!this.inTransaction) await lent.leaveChain();
-    if (!isStream(statement)) return raw(prepared(statement, values));
+    if (!isStream(statement)) return this.ask(statement, values);
     await copy(raw, statement);
     return { rows: [] };
+  }
+
+  /** Parsing and planning is most of what a statement costs. */
+  private ask(statement: unknown, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {
+    const { client, raw } = this.lent;
+    const { name, text, values: given = [] } = givenOf(statement, values);
+    return text.includes(';') ? raw(statement, values) : askPrepared(client, name ?? knownOf(text).name, text, given);
   }
 
   /** The next transaction of this connection begins with the end of this one: most begin as the one before, which saves a question each. */

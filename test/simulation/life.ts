@@ -32,7 +32,7 @@ import { openWorker, type WorkerSession } from '../../src/store/workers.js';
 import type { Backends } from './backends.js';
 import { GatedPool } from './gated-pool.js';
 import { Owner, type Scheduler } from './scheduler.js';
-import { PeekedSource } from './source.js';
+import { PeekedSource, type SlotMemory } from './source.js';
 import { spokeNames, type SpokeId } from './world.js';
 
 export interface LifeOptions {
@@ -40,6 +40,7 @@ export interface LifeOptions {
   readonly seed: number;
   readonly url: string;
   readonly slot: string;
+  readonly slotMemory: SlotMemory;
   readonly scheduler: Scheduler;
   readonly backends: Backends;
   readonly remotes: Readonly<Record<SpokeId, MemoryRemote>>;
@@ -183,7 +184,7 @@ export class Life {
   }
 
   private async capture(context: EngineContext, signal: AbortSignal): Promise<void> {
-    const { limits, violated, forgets, mapping, slot } = this.options;
+    const { limits, violated, forgets, mapping, slot, slotMemory } = this.options;
     const position = await loadPosition(context.pool, slot);
     if (position === null) throw new Error('no position');
     const source = new PeekedSource({
@@ -191,6 +192,7 @@ export class Life {
       clock: this.clock,
       random: this.random,
       slot,
+      memory: slotMemory,
       publication: publicationName,
       pollMs: 200,
       violated,

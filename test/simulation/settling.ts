@@ -6,7 +6,7 @@ import { remotePath, spokeName } from '../../src/model/ids.js';
 import { objectsOf } from '../../src/mapping/selection.js';
 import { transaction } from '../../src/store/pool.js';
 import { lateMsMax } from './faults.js';
-import { flushText } from './source.js';
+import { flushText, moveSlot } from './source.js';
 import { driftSince, lastRun, parkedByThrottle } from './rest.js';
 import type { Simulation } from './simulation.js';
 import { followedEntities, mapping, spokeNames } from './world.js';
@@ -118,6 +118,8 @@ export class Settling {
   }
 
   private async busy(): Promise<string> {
+    const { slot, slotMemory } = this.run;
+    if (slotMemory.ahead > 0) await moveSlot(this.run.monitor, slot, slotMemory);
     await this.run.monitor.query(flushText);
     const { rows } = await this.run.monitor.query(
       `select 'delivery ' || spoke || ' ' || entity || ' ' || hub_id || ' ' || state || ' ' || coalesce(reason, '') || ' ' || coalesce(waits_for, '') as what
@@ -125,7 +127,7 @@ export class Settling {
        union all select 'hint ' || spoke || ' ' || object || ' ' || external_id from truespoke.inbox where done_at is null
        union all select 'commits that were not read' from pg_logical_slot_peek_binary_changes($1, null, 1, 'proto_version', '1', 'publication_names', $2)
        order by 1 limit 5`,
-      [this.run.slot, publicationName],
+      [slot, publicationName],
     );
     return rows.map((row) => row['what']).join('; ');
   }

@@ -8,6 +8,7 @@ import type { MemoryConfigInput } from '../../src/connectors/memory/config.js';
 import { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import { defaultLimits, publicationName, type EngineLimits } from '../../src/engine/engine.js';
 import type { EntityName } from '../../src/model/ids.js';
+import { zeroLsn } from '../../src/model/lsn.js';
 import { prepareSource } from '../../src/outbound/publication.js';
 import { openHubTable, type HubTable } from '../../src/store/hub.js';
 import { startEpoch } from '../../src/store/journals.js';
@@ -21,6 +22,7 @@ import { Life } from './life.js';
 import { Model, type Instant } from './model.js';
 import { Oracle, Violation } from './oracle.js';
 import { People } from './people.js';
+import type { SlotMemory } from './source.js';
 import { Settling } from './settling.js';
 import { restProblems } from './rest.js';
 import { Owner, Scheduler } from './scheduler.js';
@@ -117,6 +119,7 @@ export class Simulation {
   private dead: Owner[] = [];
   private ghosts: (() => Promise<unknown>)[] = [];
   readonly slot: string;
+  readonly slotMemory: SlotMemory = { confirmed: zeroLsn, ahead: 0 };
 
   constructor(
     private readonly options: SimulationOptions,
@@ -291,6 +294,7 @@ export class Simulation {
     this.tables = tables;
     const capture = capturedTables([...tables.values()]);
     const { position } = await prepareSource(this.monitor, { slot: this.slot, publication: publicationName }, capture);
+    this.slotMemory.confirmed = position.durableLsn;
     await startEpoch(this.monitor, { ...position, epoch: 1, memberships: null }, 0);
     for (let i = 0; i < 4; i += 1) this.people.create(spokeNames[i % 3] as SpokeId, 'person');
     for (const name of spokeNames) Object.assign(this.remotes[name].faults, this.plan.spokes[name]);
@@ -304,6 +308,7 @@ export class Simulation {
       seed: this.options.seed,
       url: this.db.url,
       slot: this.slot,
+      slotMemory: this.slotMemory,
       scheduler: this.scheduler,
       backends: this.db.backends,
       remotes: this.remotes,

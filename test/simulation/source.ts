@@ -1,5 +1,6 @@
 // Owns the replication source of a simulated run: the same bytes, the engine's own decoder, but peeked by SQL, so that reading is
-// one event. Acknowledging is another: a crash may fall between.
+// one event. Acknowledging is another: a crash may fall between. What the server was told is kept beside it and moves its slot now and
+// then: moving it decodes all that it moves over and forgets every plan, a tenth of what Postgres did for a seed.
 import { seeded, type Random } from '../../src/base/random.js';
 import type { Clock } from '../../src/base/clock.js';
 import type { ReplicationSource, SourceBatch, SourceMessage } from '../../src/model/change.js';
@@ -13,11 +14,31 @@ const flushPrefix = 'simulated flush';
 /** Flushes all WAL that there is; tells its own position. */
 export const flushText = `select pg_logical_emit_message(true, '${flushPrefix}', '')::text as lsn`;
 
+/** What the server of a slot knows: it outlives each stream. */
+export interface SlotMemory {
+  confirmed: Lsn;
+  /** Acknowledgements since its own slot was moved. */
+  ahead: number;
+}
+
+const acksPerMove = 8;
+
+/** The server's own slot comes to where the server was told. */
+export async function moveSlot(pool: Pool, slot: string, memory: SlotMemory): Promise<void> {
+  memory.ahead = 0;
+  await pool.query({
+    name: 'move',
+    text: `select pg_replication_slot_advance($1, $2::pg_lsn)::text as moved`,
+    values: [slot, formatLsn(memory.confirmed)],
+  });
+}
+
 export interface PeekedSourceOptions {
   readonly pool: Pool;
   readonly clock: Clock;
   readonly random: Random;
   readonly slot: string;
+  readonly memory: SlotMemory;
   readonly publication: string;
   /** Waits between looks, ms. */
   readonly pollMs: number;
@@ -32,7 +53,6 @@ export class PeekedSource implements ReplicationSource {
   private acknowledged: Lsn = zeroLsn;
   private read_: Lsn = zeroLsn;
   private ready: SourceMessage[] = [];
-  private reads = 0;
   private telling = false;
 
   constructor(private readonly options: PeekedSourceOptions) {}
@@ -83,28 +103,30 @@ export class PeekedSource implements ReplicationSource {
   /** Acknowledged ≤ journaled: looked at where the server hears of it. */
   private async tellServer(): Promise<void> {
     if (this.wanted === null) return;
-    const { pool, slot, violated, forgets } = this.options;
+    const { pool, slot, memory, violated, forgets } = this.options;
     const { wanted } = this;
     const kept = !forgets();
     this.wanted = null;
     const text = formatLsn(wanted);
-    // Of the function under the view: planning the view's join was most of what an acknowledgement cost, as moving a slot forgets plans.
     const { rows } = await pool.query({
       name: 'ack',
-      text: `select (select bool_or(durable_lsn >= $2::pg_lsn) from truespoke.position where slot = $1)::text as durable,
-                    case when $3 and confirmed_flush_lsn < $2::pg_lsn then pg_replication_slot_advance(slot_name, $2::pg_lsn)::text end as moved
-               from pg_get_replication_slots() where slot_name = $1`,
-      values: [slot, text, kept],
+      text: `select (durable_lsn >= $2::pg_lsn)::text as durable from truespoke.position where slot = $1`,
+      values: [slot, text],
     });
     if (rows[0]?.['durable'] !== 'true') violated(`acknowledged ${text}, which is not durable`);
     this.acknowledged = wanted;
-    this.reads += 1;
+    if (!kept || wanted <= memory.confirmed) return;
+    memory.confirmed = wanted;
+    memory.ahead += 1;
+    if (memory.ahead < acksPerMove) return;
+    await moveSlot(pool, slot, memory);
     // Else every peek decodes from the last checkpoint on.
-    if (this.reads % 8 === 0) await pool.query(`select pg_log_standby_snapshot()`);
+    await pool.query(`select pg_log_standby_snapshot()`);
   }
 
   /** Whole transactions that this connection has not delivered, with simulated commit times. */
   private fresh(data: readonly Buffer[]): SourceMessage[] {
+    const { confirmed } = this.options.memory;
     const found: SourceMessage[] = [];
     let open: SourceMessage[] = [];
     let timeMs: number | null = null;
@@ -125,7 +147,7 @@ export class PeekedSource implements ReplicationSource {
         open = [];
         continue;
       }
-      if (message.endLsn > this.read_) {
+      if (message.endLsn > this.read_ && message.endLsn > confirmed) {
         this.read_ = message.endLsn;
         const committedAtMs = timeMs ?? 0;
         found.push(
