@@ -12,7 +12,7 @@ import type { RemoteRecord } from '../model/record.js';
 import { findCandidates, lockMatching, nextIds, readRows, type HubTable } from '../store/hub.js';
 import { countLive, linksByExternal, linksByHub } from '../store/links.js';
 import { inFlight } from '../store/deliveries.js';
-import { storeEvents } from '../store/inbox.js';
+import { openHints, storeEvents } from '../store/inbox.js';
 import { park, parkedAttempts } from '../store/parked.js';
 import { sqlState, stillReferredTo, transaction, type Pool, type Tx } from '../store/pool.js';
 import { takeApprovals } from '../store/reviews.js';
@@ -281,6 +281,8 @@ async function processBatch(
   if (records.length === 0) return { ...emptyTally(), unchanged };
   const entity = must(deps.mapping.entities.get(mapping.entity), mapping.entity);
   const table = must(deps.tables.get(mapping.entity), mapping.entity);
+  // Before the links are read: whoever is done with a record by now has linked it.
+  const underWay = page.evidence === 'listing' ? await readNow(tx, mapping, records) : undefined;
   const context = await loadBatch(tx, mapping, entity, table, records);
   const nowMs = deps.clock.now();
   const deferred = new Set(deps.mapping.deferred.filter((one) => one.entity === entity.name).map((one) => one.field));
@@ -291,7 +293,8 @@ async function processBatch(
   const decided: Decision[] = [];
   const unlinked: Unlinked[] = [];
   for (const incoming of records) {
-    const decision = decide(context, stages, { evidence: page.evidence, settled: page.settled, nowMs }, incoming);
+    const rules = { evidence: page.evidence, settled: page.settled, underWay, nowMs };
+    const decision = decide(context, stages, rules, incoming);
     if (decision.kind === 'unlinked') unlinked.push(decision);
     else decided.push(decision);
   }
@@ -320,6 +323,21 @@ async function processBatch(
     if (children.length > 0) addTally(tally, await processBatch(deps, tx, round, childMapping, dedupe(children)));
   }
   return tally;
+}
+
+/** Deleted records of a listing that a read by id may still bring in. Embedded children are not read by themselves. */
+function readNow(
+  tx: Tx,
+  { spoke, object, embedded }: SpokeMapping,
+  records: readonly Incoming[],
+): Promise<ReadonlySet<ExternalId>> {
+  const gone = embedded === null ? records.filter(({ record }) => record.deleted) : [];
+  return openHints(
+    tx,
+    spoke,
+    object,
+    gone.map(({ record }) => record.externalId),
+  );
 }
 
 /** Finds the hub record of each unlinked remote record, or makes one. Serialised per entity while the transaction runs. */

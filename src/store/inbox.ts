@@ -44,6 +44,22 @@ export async function storeEvents(
   return rowCount ?? 0;
 }
 
+/** Which of these records somebody has been told of and may be reading now. */
+export async function openHints(
+  db: Queryable,
+  spoke: SpokeName,
+  object: ObjectName,
+  ids: readonly ExternalId[],
+): Promise<ReadonlySet<ExternalId>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await db.query(
+    `select distinct external_id from truespoke.inbox
+      where spoke = $1 and object = $2 and external_id = any($3::text[]) and done_at is null`,
+    [spoke, object, ids],
+  );
+  return new Set(rows.map((row) => row['external_id'] as ExternalId));
+}
+
 export interface DueHint {
   readonly id: string;
   readonly object: ObjectName;

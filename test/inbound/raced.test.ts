@@ -149,3 +149,27 @@ test('F102 a record that was linked while it was asked for by id is not gone bec
   await inbound.accept({ ...page, settled: await marks() });
   expect(await rows()).toBe(0);
 });
+
+test('a deletion that is listed while an older read of the record is on its way is not forgotten', async () => {
+  await db.pool.query('truncate hub.line, truespoke.inbox');
+  const inbound = await openInbound(db, mapping, { pool: db.pool });
+  const gone = { ...record, externalId: externalId('r-9'), hubKey: null };
+  const page = { spoke: feed.spoke, object: record.object, lane: 'interactive' as const };
+  const listed = { ...gone, deleted: true, version: version('2') };
+  const list = () => inbound.accept({ ...page, records: [listed], evidence: 'listing' });
+  // Nobody reads it: nothing to do.
+  expect(await list()).toMatchObject({ refetched: 0 });
+  await db.pool.query(
+    `insert into truespoke.inbox (spoke, event_id, topic, object, external_id, deleted, compliance, received_at)
+     values ($1, 'told', 'changed', $2, $3, false, false, now())`,
+    [feed.spoke, record.object, gone.externalId],
+  );
+  expect(await list()).toMatchObject({ refetched: 1 });
+  // The older read brings it in; the second look, which was asked for meanwhile, takes it out again.
+  const told = () => db.pool.query(`select body from truespoke.inbox where topic = 'refetch' and external_id = 'r-9'`);
+  await inbound.accept({ ...page, records: [gone], evidence: 'fetched' });
+  expect((await db.pool.query('select label from hub.line')).rows).toEqual([{ label: 'ours' }]);
+  expect((await told()).rows).toHaveLength(1);
+  await inbound.accept({ ...page, records: [listed], evidence: 'fetched', settled: new Map([['line/r-9', null]]) });
+  expect((await db.pool.query('select label from hub.line')).rows).toEqual([]);
+});
