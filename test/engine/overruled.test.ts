@@ -102,3 +102,38 @@ test('the hub is emptied before it writes over what the spoke shows: the spoke i
     { hub_value: 'hub', spoke_value: 'spoke' },
   ]);
 });
+
+test('a search for twins in the same batch gives nobody the time to be written over: the look at what changed comes after it', async () => {
+  const left = { conditionalWrite: false, writeBatch: 10 };
+  wheel = await openWheel({
+    spokes: { left: { capabilities: left, objects: { Thing: { fields: { Code: {}, Label: {} } } } } },
+    mappings: [thing],
+  });
+  const remote = wheel.remote('left');
+  const id = remote.create('Thing', { Code: 't', Label: 'A' } as RemoteFields);
+  wheel.start();
+  await wheel.until(async () => (await wheel.sql('select 1 from hub.thing')).length > 0);
+  await wheel.settled();
+  await wheel.restart({ roles: ['capture'] });
+  // One batch: an update, which is looked at first, and a create, for which a twin is searched.
+  await wheel.sql(
+    `with edited as (update hub.thing set label = 'B') insert into hub.thing (code, label) values ('u', 'C')`,
+  );
+  await wheel.until(async () => (await wheel.sql('select 1 from truespoke.delivery')).length === 2);
+  await wheel.stop();
+  let searches = 0;
+  Object.defineProperty(remote.calls, 'find', {
+    get: () => searches,
+    set(count: number) {
+      searches = count;
+      remote.edit('Thing', id, { [label]: 'somebody' } as RemoteFields);
+    },
+  });
+  await wheel.restart({ roles: ['outbound'] });
+  await wheel.until(() => remote.list('Thing').length === 2 && remote.get('Thing', id)?.fields[label] === 'B');
+  expect(searches).toBe(1);
+  // The hub's field has the authority; what it went over is kept.
+  expect(await wheel.sql('select hub_value, spoke_value from truespoke.conflict')).toEqual([
+    { hub_value: 'B', spoke_value: 'somebody' },
+  ]);
+});
