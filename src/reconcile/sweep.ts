@@ -257,6 +257,7 @@ class FeedSweep {
     // What is under way and links are read after the remote, in this order: a write that settles in between is either still under way
     // or has moved its link, and does not look like drift.
     const busy = await explained(pool, this.feed, this.mapping.object, links);
+    const kept = await this.keptAlone(links);
     const open = await openConflictFields(
       pool,
       this.feed,
@@ -275,7 +276,7 @@ class FeedSweep {
         mapping: this.mapping,
         link,
         record,
-        explained: busy.has(link.hubId),
+        explained: busy.has(link.hubId) || kept.has(link.hubId),
         open: open.get(link.hubId),
       });
       if (verdict.kind !== 'agrees') this.collect(verdict, link, into);
@@ -286,6 +287,15 @@ class FeedSweep {
     this.deps.crashpoint?.(`sweep_saved/${this.feed.spoke}`);
     this.compared += links.length;
     this.drifted += new Set(into.drift.map((row) => row.externalId)).size;
+  }
+
+  /** A deletion that is ignored leaves the spoke's record and its link, on purpose: what becomes of it there is no drift. */
+  private async keptAlone(links: readonly Link[]): Promise<ReadonlySet<HubId>> {
+    if (this.mapping.delete !== 'ignore') return new Set();
+    const table = must(this.deps.tables.get(this.mapping.entity), this.mapping.entity);
+    const ids = links.map(({ hubId }) => hubId);
+    const rows = await readRows(this.deps.pool, table, ids, { lock: false });
+    return new Set(ids.filter((id) => (rows.get(id)?.deletedAt ?? (rows.has(id) ? null : 'gone')) !== null));
   }
 
   private collect(verdict: Classified, link: Link, into: Found): void {

@@ -1,5 +1,5 @@
 // The sweep: what differs is found, repaired through the ordinary doors, and closed; what agrees or is explained is left alone.
-// Proves: Invariant 1
+// Proves: Law 8, Invariant 1
 import { afterEach, describe, expect, test } from 'vitest';
 import { seeded, systemIds } from '../../src/base/random.js';
 import { systemClock } from '../../src/base/clock.js';
@@ -65,6 +65,16 @@ const drift = (on: Wheel): Promise<Record<string, string | null>[]> =>
   on.sql(`select class, state from truespoke.drift order by id`);
 
 describe('the sweep', () => {
+  test('what becomes of a record that outlived its row is no drift where deletions are ignored', async () => {
+    const { on, ids, sweep } = await started('ignore');
+    await on.sql(`delete from hub.person where email = 'a@x.test'`);
+    await on.settled();
+    on.remote('left').edit('Contact', ids[0] ?? '', { Name: 'somebody' });
+    await on.settled();
+    expect(await sweep()).toMatchObject({ drifted: 0 });
+    expect(await on.sql('select class from truespoke.drift')).toEqual([]);
+  });
+
   test('of healthy data finds nothing and writes nothing, also while the hub is edited', async () => {
     const { on, sweep } = await started();
     await on.sql(`insert into hub.person (email, name) values ('no@x.test', 'not for this spoke')`);

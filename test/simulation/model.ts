@@ -46,6 +46,8 @@ export class Model {
   readonly keys = new Map<string, EntityId>();
   /** Records made at a spoke under a key that exists elsewhere, with the time: they meet by matching. */
   readonly twins = new Map<string, Instant>();
+  /** Keys whose record somebody deleted, and not only merged into another. */
+  readonly destroyed = new Set<string>();
   /** Keys that were made more than once. */
   readonly doubled = new Set<string>();
   /** Keys of records that people merged inside a spoke, each with the others: their values may stand in each other's record. */
@@ -88,11 +90,16 @@ export class Model {
   merge(winner: string, loser: string, site: Site, shown: ReadonlySet<number>): void {
     const group = new Set([winner, loser, ...(this.merged.get(winner) ?? []), ...(this.merged.get(loser) ?? [])]);
     for (const key of group) this.merged.set(key, group);
-    this.remove(loser, site, shown);
+    this.lose(loser, site, shown);
   }
 
   /** `shown`: all that stood there when it was deleted. */
   remove(key: string, site: Site, shown: ReadonlySet<number>): void {
+    this.destroyed.add(key);
+    this.lose(key, site, shown);
+  }
+
+  private lose(key: string, site: Site, shown: ReadonlySet<number>): void {
     this.touch(key, site);
     this.deletions.set(key, [...(this.deletions.get(key) ?? []), { site, shown }]);
   }
@@ -108,6 +115,11 @@ export class Model {
     return (this.deletions.get(key) ?? []).some(
       ({ site, shown }) => shown.has(token) || (site !== 'hub' && mapped?.[site] === undefined),
     );
+  }
+
+  /** Did somebody delete it, or one that people made one with it? */
+  isDestroyed(key: string): boolean {
+    return this.deleted.has(key) || [...(this.merged.get(key) ?? [])].some((one) => this.destroyed.has(one));
   }
 
   /** One record by now, or two that people made one. */

@@ -163,7 +163,7 @@ export class Oracle {
     const key = keyOf((entry.after ?? entry.before)?.[remotePath(place.path)]);
     if (key === null) return violated(`${spoke}: we wrote ${entry.object} ${entry.id} without its key`);
     if (entry.op === 'delete') {
-      if (!model.deleted.has(key)) violated(`${spoke}: we deleted ${key} ${entry.id} and nobody had`);
+      if (!model.isDestroyed(key)) violated(`${spoke}: we deleted ${key} ${entry.id} and nobody had`);
       if (keeps(entity, spoke)) violated(`${spoke}: we deleted ${key} ${entry.id}, where deletions are not carried`);
       for (const field of followedEntities[entity].fields) this.checkDeleted(spoke, field, entry);
       return;
