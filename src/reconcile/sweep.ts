@@ -295,7 +295,12 @@ class FeedSweep {
     const table = must(this.deps.tables.get(this.mapping.entity), this.mapping.entity);
     const ids = links.map(({ hubId }) => hubId);
     const rows = await readRows(this.deps.pool, table, ids, { lock: false });
-    return new Set(ids.filter((id) => (rows.get(id)?.deletedAt ?? (rows.has(id) ? null : 'gone')) !== null));
+    return new Set(
+      ids.filter((id) => {
+        const row = rows.get(id);
+        return row === undefined || row.deletedAt !== null;
+      }),
+    );
   }
 
   private collect(verdict: Classified, link: Link, into: Found): void {

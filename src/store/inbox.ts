@@ -54,7 +54,7 @@ export async function openHints(
   if (ids.length === 0) return new Set();
   const { rows } = await db.query(
     `select distinct external_id from truespoke.inbox
-      where spoke = $1 and object = $2 and external_id = any($3::text[]) and done_at is null`,
+      where spoke = $1 and object = $2 and external_id = any($3::text[]) and done_at is null and not compliance`,
     [spoke, object, ids],
   );
   return new Set(rows.map((row) => row['external_id'] as ExternalId));

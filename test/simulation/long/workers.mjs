@@ -35,6 +35,8 @@ function runShare(share, { bundle, cores, env }) {
   const core = cores[share % cores.length];
   const [command, ...rest] = core === undefined ? node : ['taskset', '-c', core, ...node];
   const child = spawn(command, rest, { stdio: 'inherit', env: { ...env, SIM_SHARE: String(share) } });
+  // Who stops the run stops its shares.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
