@@ -1,10 +1,12 @@
 // Keeps asking for what a spoke did not show (F78). When our user may read a field again no record changes, so no feed tells: what was
 // edited there meanwhile would be found by the reconciler only. One read an entity and interval while nothing is shown; all of them once
 // something is. Judges nothing: what is shown goes to the inbound door.
+import { must } from '../base/assert.js';
 import { ownMappings, selectionOf, unseenOf } from '../mapping/selection.js';
 import type { SpokeMapping } from '../mapping/mapping.js';
 import type { EntityName, ExternalId } from '../model/ids.js';
-import { pageUnseen } from '../store/link-images.js';
+import { readRows } from '../store/hub.js';
+import { pageUnseen, type Unseen } from '../store/link-images.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 import { countPage } from './pages.js';
 import { elected } from './turns.js';
@@ -58,8 +60,10 @@ async function takePage(
 ): Promise<{ readonly shown: number; readonly next: ExternalId | null }> {
   const { object, spoke: name, entity } = mapping;
   const rows = Math.max(1, live.spoke.capabilities.fetchBatch);
-  const waiting = await pageUnseen(context.pool, { spoke: name, entity }, after, rows);
-  if (waiting.length === 0) return { shown: 0, next: null };
+  const page = await pageUnseen(context.pool, { spoke: name, entity }, after, rows);
+  const next = page.length < rows ? null : (page.at(-1)?.externalId ?? null);
+  const waiting = await withRow(context, mapping, page);
+  if (waiting.length === 0) return { shown: 0, next };
   const ids = waiting.map(({ externalId }) => externalId);
   const fields = selectionOf(context.mapping, name, object);
   const records = await live.spoke.fetch(object, ids, fields, { lane: 'repair', signal });
@@ -69,10 +73,24 @@ async function takePage(
     return !record.deleted && before.get(record.externalId)?.some((field) => !still.includes(field)) === true;
   });
   if (shown.length > 0) {
-    const page = { spoke: name, object, records: shown, evidence: 'fetched', lane: 'interactive' } as const;
-    const tally = await context.inbound.accept(page);
+    const read = { spoke: name, object, records: shown, evidence: 'fetched', lane: 'interactive' } as const;
+    const tally = await context.inbound.accept(read);
     countPage(context, live, object, shown.length, tally);
     if (tally.refetched > 0) live.hintBell.ring();
   }
-  return { shown: shown.length, next: waiting.length < rows ? null : (ids.at(-1) ?? null) };
+  return { shown: shown.length, next };
+}
+
+/**
+ * Those whose row is there. Where a deletion is not carried on, the record and its link outlive the row: nothing is merged with it and
+ * nothing is written to it until the row is back, so there is nothing to ask for, and asking would never end.
+ */
+async function withRow(
+  { pool, tables }: EngineContext,
+  { entity }: SpokeMapping,
+  page: readonly Unseen[],
+): Promise<readonly Unseen[]> {
+  const ids = page.map(({ hubId }) => hubId);
+  const rows = await readRows(pool, must(tables.get(entity), entity), ids, { lock: false });
+  return page.filter(({ hubId }) => rows.get(hubId)?.deletedAt === null);
 }

@@ -1,6 +1,6 @@
 // Owns the cheap look at links: what each spoke last showed, without locks and without the hub's half. For telling apart what is
 // unchanged before anything is locked; whoever means to write reads the links again under their locks.
-import type { EntityName, ExternalId, FieldName, SpokeName, Version } from '../model/ids.js';
+import type { EntityName, ExternalId, FieldName, HubId, SpokeName, Version } from '../model/ids.js';
 import { settledKey } from '../model/link.js';
 import type { RemoteValue } from '../model/record.js';
 import { textArray } from './copy.js';
@@ -44,6 +44,7 @@ export async function settledImages(
 
 export interface Unseen {
   readonly externalId: ExternalId;
+  readonly hubId: HubId;
   readonly fields: readonly FieldName[];
 }
 
@@ -56,13 +57,14 @@ export async function pageUnseen(
 ): Promise<readonly Unseen[]> {
   const result = await db.query({
     name: 'link_unseen',
-    text: `select l.external_id, l.unseen from truespoke.link l
+    text: `select l.external_id, l.hub_id, l.unseen from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.unseen is not null and l.state = 'live' and l.external_id > $3
       order by l.external_id limit $4`,
     values: [feed.spoke, feed.entity, after ?? '', rows],
   });
   return result.rows.map((row) => ({
     externalId: row['external_id'] as ExternalId,
+    hubId: row['hub_id'] as HubId,
     fields: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
   }));
 }

@@ -22,12 +22,15 @@ spokes:
     delete: propagate
 `;
 
-async function started(conditionalWrite: boolean): Promise<{ readonly on: Wheel; readonly id: string }> {
+async function started(
+  conditionalWrite: boolean,
+  deletion: 'propagate' | 'ignore' = 'propagate',
+): Promise<{ readonly on: Wheel; readonly id: string }> {
   const fields = { Email: {}, Name: { normalise: ['uppercase' as const] }, Size: { type: 'number' as const } };
   const left = { objects: { Contact: { fields } }, capabilities: { conditionalWrite } };
   const on = (wheel = await openWheel({
     spokes: { left },
-    mappings: [person],
+    mappings: [person.replace('propagate', deletion)],
     engine: { pollMs: 100, unseenMs: 100 },
   }));
   const id = on.remote('left').create('Contact', { Email: 'a@x.test', Name: 'Ann', Size: 1 });
@@ -162,4 +165,31 @@ describe.each([
     await on.settled();
     expect(await conflicts(on)).toEqual([{ field: 'name', hub_value: 'Bea', spoke_value: 'SOMEBODY' }]);
   });
+});
+
+test('F78 the row is gone and its record was left alone: nobody asks for it without end; with the row back, what was edited comes in', async () => {
+  const { on, id } = await started(true, 'ignore');
+  const remote = on.remote('left');
+  remote.hide('Contact', 'Name');
+  remote.edit('Contact', id, { Name: 'SOMEBODY', Size: 2 });
+  await on.until(async () => (await on.sql('select 1 from hub.person where size = 2')).length === 1);
+  await on.settled();
+  const [row] = await on.sql('delete from hub.person returning id, email, name, size');
+  remote.hide('Contact', 'Name', false);
+  const calls = (): { readonly polls: number; readonly reads: number } => ({
+    polls: remote.calls['changes'] ?? 0,
+    reads: remote.calls['fetch'] ?? 0,
+  });
+  let from = calls();
+  // As often as it is polled, hidden fields are looked for.
+  await on.until(() => {
+    const now = calls();
+    if (now.reads !== from.reads) from = now;
+    return now.polls >= from.polls + 20;
+  });
+  await on.settled();
+  await on.sql('insert into hub.person (id, email, name, size) values ($1, $2, $3, $4)', Object.values(row ?? {}));
+  await on.until(async () => JSON.stringify(await hub(on)) === '{"name":"SOMEBODY","size":"2"}');
+  expect(await conflicts(on)).toEqual([]);
+  expect(await on.sql('select 1 from truespoke.link where unseen is not null')).toEqual([]);
 });
