@@ -8,11 +8,11 @@ import type { FieldName, SpokeName } from '../model/ids.js';
 import type { Base, BasePair, Link } from '../model/link.js';
 import type { HubFields, HubValue, RemoteValue } from '../model/record.js';
 import { formatList, parseList, sameHub, sameRemote } from '../mapping/values.js';
-import type { ObservedField, ObservedFields } from './normalise.js';
+import type { ObservedField } from './normalise.js';
+import { hiddenPair, lateOf, makerOf, type Tries } from './ours.js';
 
-export interface MergeInput {
+export interface MergeInput extends Tries {
   readonly spoke: SpokeName;
-  readonly fields: readonly FieldMapping[];
   /** null: the hub has no such record yet. */
   readonly hub: HubFields | null;
   readonly base: Base;
@@ -20,13 +20,8 @@ export interface MergeInput {
   readonly assumed?: boolean | undefined;
   /** Fields whose half is, because the spoke did not show them. */
   readonly unseen?: Link['unseen'];
-  /** What writes of ours carried that were not answered, oldest first: seen, it is nobody else's edit. */
-  readonly tried?: readonly HubFields[] | undefined;
-  /** This record was made by the last of `tried`: what others did to it since, they did to that. */
-  readonly madeByUs?: boolean | undefined;
   /** What this spoke showed where it was overruled already: no news. */
   readonly overruled: Link['overruled'];
-  readonly observed: ObservedFields;
   /** Milliseconds; when the hub's side was last edited by someone else than this spoke, null = no edit known. */
   readonly hubChangedAtMs: number | null;
   readonly spokeChangedAtMs: number | null;
@@ -70,15 +65,21 @@ export function merge(input: MergeInput): Merged {
   const conflicts: MergeConflict[] = [];
   const blank: Record<FieldName, RemoteValue> = {};
   let push = false;
+  const maker = makerOf(input);
   for (const mapping of input.fields) {
-    const observed = input.observed[mapping.field.name];
-    if (observed === undefined) continue;
-    const merged = mergeField(input, mapping, observed);
-    if (merged.set !== undefined) set[mapping.field.name] = merged.set.value;
-    if (merged.base !== undefined) base[mapping.field.name] = merged.base;
+    const { name } = mapping.field;
+    const observed = input.observed[name];
+    if (observed === undefined) {
+      const hidden = hiddenPair(maker, mapping);
+      if (hidden !== undefined) base[name] = hidden;
+      continue;
+    }
+    const merged = mergeField(input, maker, mapping, observed);
+    if (merged.set !== undefined) set[name] = merged.set.value;
+    if (merged.base !== undefined) base[name] = merged.base;
     if (merged.push === true) push = true;
     if (merged.conflict !== undefined) conflicts.push(merged.conflict);
-    if (merged.blank !== undefined) blank[mapping.field.name] = merged.blank;
+    if (merged.blank !== undefined) blank[name] = merged.blank;
   }
   return { set, base, push, conflicts, blank };
 }
@@ -101,7 +102,13 @@ function takeAll({ fields, observed }: MergeInput): Merged {
   return { set, base, push: false, conflicts: [], blank: {} };
 }
 
-function mergeField(input: MergeInput, mapping: FieldMapping, observed: ObservedField): FieldMerge {
+/** `maker`: what the write of ours carried that made this record. */
+function mergeField(
+  input: MergeInput,
+  maker: HubFields | undefined,
+  mapping: FieldMapping,
+  observed: ObservedField,
+): FieldMerge {
   const { field, direction } = mapping;
   const agreed = input.base[field.name];
   if (direction === 'out') return {};
@@ -119,7 +126,8 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
   const hub = input.hub[field.name] ?? null;
   const late = lateOf(input, mapping, observed);
   if (late !== undefined) return { base: { hub: late, remote: observed.remote } };
-  const base = agreed ?? madeBy(input, field);
+  const made = maker?.[field.name];
+  const base = agreed ?? (made === undefined ? undefined : { hub: made, remote: null });
   if (sameHub(field.type, hub, observed.hub) && !isCountedTwice(mapping, hub, base))
     return { base: { hub, remote: observed.remote } };
   // Such a field is the spoke's: what someone wrote into the hub meanwhile loses, and is kept.
@@ -130,25 +138,6 @@ function mergeField(input: MergeInput, mapping: FieldMapping, observed: Observed
     if (observed.hub === null) return { push: true, blank: observed.remote };
   } else if (sameHub(field.type, hub, base.hub)) return taken;
   return decide(input, mapping, hub, observed, base);
-}
-
-/**
- * A write of ours that nobody answered shows at last (F65). The hub may have moved on since: then its value goes out, and what it had
- * before does not come back as an edit of the spoke.
- */
-function lateOf({ tried }: MergeInput, mapping: FieldMapping, observed: ObservedField): HubValue | undefined {
-  const { name, type, ref } = mapping.field;
-  return tried?.findLast((fields) => {
-    const ours = fields[name];
-    if (ours === undefined) return false;
-    if (sameHub(type, ours, observed.hub)) return true;
-    return ref === null && mapping.writes.length === 1 && resembles(mapping.put(ours)[0] ?? null, observed.remote);
-  })?.[name];
-}
-
-function madeBy({ madeByUs, tried }: MergeInput, { name }: HubField): BasePair | undefined {
-  const value = madeByUs === true ? tried?.at(-1)?.[name] : undefined;
-  return value === undefined ? undefined : { hub: value, remote: null };
 }
 
 /** Two who counted on from the same number came to the same number: that is two counts, not one on which both agree. */

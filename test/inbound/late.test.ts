@@ -57,3 +57,44 @@ test('F65 a create that arrived late is found: what it brought stays behind the 
   // Counted at both sides since: kept as one, as ever.
   expect(conflicts.rows).toEqual([{ field: 'visits', winner: 'both' }]);
 });
+
+test.each([
+  ['emptied in the hub since: what our own write left there does not come back', 1, null, 36, null],
+  ['emptied at the spoke since: the emptying comes in', 2, 36, null, null],
+  ['edited at the spoke since: the edit comes in', 3, 36, 99, '99'],
+])('F65 F78 a create that arrived late hides a field from us, %s', async (_what, nth, held, shown, left) => {
+  const row = `h${nth}`;
+  const own = `019b76da-c580-7b2b-8111-37cc16b3000${nth}`;
+  await db.pool.query(`insert into hub.thing (id, code, low) values ($1, $2, $3)`, [own, row, held]);
+  const intent = { op: 'create', externalId: null, fields: {}, hub: { code: row, low: '36' }, sentAtMs: 0 };
+  await db.pool.query(
+    `insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, intent, reason, dirty_at)
+     values ('crm', 'thing', $1, 'pending', 2, 0, $2, 'not_applied', now())`,
+    [own, JSON.stringify(intent)],
+  );
+  const inbound = await openInbound(db, mapping);
+  const accept = async (stamp: string, fields: unknown): Promise<void> => {
+    const record: RemoteRecord = {
+      object: objectName('Thing'),
+      externalId: externalId(`t-${row}`),
+      version: version(stamp),
+      deleted: false,
+      hubKey: hubId(own),
+      modifiedBySelf: false,
+      mergedInto: null,
+      fields: { Code: row, Label: null, Visits: null, ...(fields as RemoteFields) },
+      children: {},
+    };
+    const belongsTo = new Map([[record.externalId, hubId(own)]]);
+    const page = { spoke: feed.spoke, object: record.object, records: [record], lane: 'interactive' } as const;
+    await inbound.accept({ ...page, evidence: 'fetched', belongsTo });
+  };
+  await accept('2', {});
+  // Nothing else differs: the delivery ends, and with it what we remember of the write.
+  await db.pool.query(`delete from truespoke.delivery where hub_id = $1`, [own]);
+  await accept('3', { Low: shown });
+  const { rows } = await db.pool.query(`select low::text as low from hub.thing where id = $1`, [own]);
+  expect(rows).toEqual([{ low: left }]);
+  const conflicts = await db.pool.query(`select field from truespoke.conflict where hub_id = $1`, [own]);
+  expect(conflicts.rows).toEqual([]);
+});

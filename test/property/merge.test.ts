@@ -7,7 +7,7 @@ import { seeded, type Random } from '../../src/base/random.js';
 import { merge, type Merged, type MergeInput } from '../../src/inbound/merge.js';
 import type { Direction, FieldMapping, FieldType, Policy } from '../../src/mapping/mapping.js';
 import { parseList, sameHub, sameRemote, toHubText, toRemote } from '../../src/mapping/values.js';
-import { fieldName, spokeName, type FieldName } from '../../src/model/ids.js';
+import { fieldName, remotePath, spokeName, type FieldName } from '../../src/model/ids.js';
 import type { Base } from '../../src/model/link.js';
 import type { HubFields, HubValue } from '../../src/model/record.js';
 
@@ -310,6 +310,35 @@ describe('merge', () => {
       const made = late({ base: {}, madeByUs: true, tried: [{ [name]: '54' }] });
       expect(made).toMatchObject({ set: { [name]: '36' }, conflicts: [] });
     }
+  });
+
+  test('F65 F78 of several writes of ours the one of which most shows has made the record; what it hides is agreed on as that one left it', () => {
+    const other = fieldName('other');
+    const field = mappingOf('integer', { kind: 'latest' }, 'both');
+    const fields = [name, other].map((each): FieldMapping => {
+      const path = remotePath(each);
+      return { ...field, field: { ...field.field, name: each }, reads: [path], writes: [path] };
+    });
+    const made = (observed: MergeInput['observed'], ...tried: readonly HubFields[]): Merged =>
+      merge({
+        spoke: spokes[0],
+        fields,
+        hub: { [name]: null, [other]: '2' },
+        base: {},
+        observed,
+        overruled: {},
+        madeByUs: true,
+        tried,
+        hubChangedAtMs: 1,
+        spokeChangedAtMs: 2,
+      });
+    const first = { [name]: '36', [other]: '1' };
+    const second = { [name]: null, [other]: '2' };
+    const shows = (value: number): MergeInput['observed'] => ({ [other]: { hub: String(value), remote: value } });
+    expect(made(shows(1), first, second).base[name]).toEqual({ hub: '36', remote: 36 });
+    expect(made(shows(2), first, second).base[name]).toEqual({ hub: null, remote: null });
+    expect(made(shows(9), first, second).base[name]).toEqual({ hub: null, remote: null });
+    expect(made(shows(1), first).set).toEqual({});
   });
 
   test('two spokes that did not touch the same field may be merged in either order', () => {

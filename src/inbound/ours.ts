@@ -1,0 +1,61 @@
+// What of a record comes from a write of ours that nobody answered (F65)? Pure. Such a write may show late, may have made the record, and
+// may have come whole while the spoke hides a part of it from us (F78): none of that is anybody else's edit.
+import type { FieldMapping } from '../mapping/mapping.js';
+import { resembles } from '../mapping/resemble.js';
+import { sameHub } from '../mapping/values.js';
+import type { BasePair } from '../model/link.js';
+import type { HubFields, HubValue } from '../model/record.js';
+import type { ObservedField, ObservedFields } from './normalise.js';
+
+export interface Tries {
+  readonly fields: readonly FieldMapping[];
+  /** What writes of ours carried that were not answered, oldest first. */
+  readonly tried?: readonly HubFields[] | undefined;
+  /** This record was made by one of `tried`: what others did to it since, they did to that. */
+  readonly madeByUs?: boolean | undefined;
+  readonly observed: ObservedFields;
+}
+
+/**
+ * A write of ours that nobody answered shows at last (F65). The hub may have moved on since: then its value goes out, and what it had
+ * before does not come back as an edit of the spoke.
+ */
+export function lateOf({ tried }: Tries, mapping: FieldMapping, observed: ObservedField): HubValue | undefined {
+  return tried?.findLast((fields) => isShown(fields, mapping, observed))?.[mapping.field.name];
+}
+
+/** What the one that made this record carried: of several the one of which most still shows, the last of those. */
+export function makerOf({ fields, tried = [], madeByUs, observed }: Tries): HubFields | undefined {
+  if (madeByUs !== true) return undefined;
+  let maker: HubFields | undefined;
+  let most = 0;
+  for (const one of tried) {
+    const seen = fields.filter((mapping) => {
+      const shown = observed[mapping.field.name];
+      return shown !== undefined && isShown(one, mapping, shown);
+    });
+    if (seen.length < most) continue;
+    [maker, most] = [one, seen.length];
+  }
+  return maker;
+}
+
+/** A write is done whole: what made the record stands also in a field that it does not show, as far as anybody knows. */
+export function hiddenPair(
+  maker: HubFields | undefined,
+  { field, direction, reads, writes, put }: FieldMapping,
+): BasePair | undefined {
+  const value = maker?.[field.name];
+  const [path] = reads;
+  const isSimple = field.ref === null && reads.length === 1 && writes.length === 1 && path === writes[0];
+  if (value === undefined || direction !== 'both' || !isSimple) return undefined;
+  return { hub: value, remote: put(value)[0] ?? null };
+}
+
+function isShown(fields: HubFields, mapping: FieldMapping, observed: ObservedField): boolean {
+  const { name, type, ref } = mapping.field;
+  const ours = fields[name];
+  if (ours === undefined) return false;
+  if (sameHub(type, ours, observed.hub)) return true;
+  return ref === null && mapping.writes.length === 1 && resembles(mapping.put(ours)[0] ?? null, observed.remote);
+}
