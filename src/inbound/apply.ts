@@ -298,12 +298,13 @@ const isEmpty = (fields: object): boolean => {
 };
 
 /** Remembered with the link: reading it again is no news, and the hub's value goes out even if it returns to the base. */
-function overruledOf({ conflicts, blank }: Pick<DecisionOf<'upsert'>, 'conflicts' | 'blank'>): {
+function overruledOf({ conflicts, blank, base }: Pick<DecisionOf<'upsert'>, 'conflicts' | 'blank' | 'base'>): {
   readonly overruled?: Record<string, RemoteValue>;
 } {
   if (conflicts.length === 0 && isEmpty(blank)) return {};
-  const lost = conflicts.filter(({ winner }) => winner === 'hub').map(({ field, remote }) => [field, remote] as const);
-  const overruled = { ...blank, ...Object.fromEntries(lost) };
+  // What is agreed on from now did not lose, whatever is in doubt about it.
+  const lost = conflicts.filter(({ winner, field }) => winner === 'hub' && base[field] === undefined);
+  const overruled = { ...blank, ...Object.fromEntries(lost.map(({ field, remote }) => [field, remote] as const)) };
   return Object.keys(overruled).length === 0 ? {} : { overruled };
 }
 

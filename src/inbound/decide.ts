@@ -283,6 +283,7 @@ export function upsert(
     unseen: link?.unseen,
     tried: context.open.get(row.id)?.tried,
     madeByUs: link === null && incoming.record.hubKey === row.id,
+    lastByUs: incoming.record.modifiedBySelf === true,
     overruled: link?.overruled ?? {},
     observed: input.fields,
     hubChangedAtMs,

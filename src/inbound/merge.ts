@@ -9,13 +9,12 @@ import type { Base, BasePair, Link } from '../model/link.js';
 import type { HubFields, HubValue, RemoteValue } from '../model/record.js';
 import { formatList, parseList, sameHub, sameRemote } from '../mapping/values.js';
 import type { ObservedField } from './normalise.js';
-import { hiddenPair, lateOf, makerOf, type Tries } from './ours.js';
+import { hiddenPair, isCountInDoubt, lateOf, makerOf, type Tries } from './ours.js';
 
 export interface MergeInput extends Tries {
   readonly spoke: SpokeName;
   /** null: the hub has no such record yet. */
   readonly hub: HubFields | null;
-  readonly base: Base;
   /** The base's remote half is what we sent: the spoke's answer did not show what it made of it. */
   readonly assumed?: boolean | undefined;
   /** Fields whose half is, because the spoke did not show them. */
@@ -125,7 +124,10 @@ function mergeField(
   if (input.hub === null) return taken;
   const hub = input.hub[field.name] ?? null;
   const late = lateOf(input, mapping, observed);
-  if (late !== undefined) return { base: { hub: late, remote: observed.remote } };
+  if (late !== undefined) {
+    const ours: FieldMerge = { base: { hub: late, remote: observed.remote } };
+    return isCountInDoubt(input, mapping, observed) ? { ...ours, conflict: doubt(field, late, observed, agreed) } : ours;
+  }
   const made = maker?.[field.name];
   const base = agreed ?? (made === undefined ? undefined : { hub: made, remote: null });
   if (sameHub(field.type, hub, observed.hub) && !isCountedTwice(mapping, hub, base))
@@ -138,6 +140,10 @@ function mergeField(
     if (observed.hub === null) return { push: true, blank: observed.remote };
   } else if (sameHub(field.type, hub, base.hub)) return taken;
   return decide(input, mapping, hub, observed, base);
+}
+
+function doubt(field: HubField, ours: HubValue, { remote }: ObservedField, base: BasePair | undefined): MergeConflict {
+  return { field: field.name, policy: 'delta', winner: 'hub', base: base?.hub ?? null, hub: ours, spoke: ours, remote };
 }
 
 /** Two who counted on from the same number came to the same number: that is two counts, not one on which both agree. */

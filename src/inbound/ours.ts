@@ -2,17 +2,20 @@
 // may have come whole while the spoke hides a part of it from us (F78): none of that is anybody else's edit.
 import type { FieldMapping } from '../mapping/mapping.js';
 import { resembles } from '../mapping/resemble.js';
-import { sameHub } from '../mapping/values.js';
-import type { BasePair } from '../model/link.js';
+import { sameHub, sameRemote } from '../mapping/values.js';
+import type { Base, BasePair } from '../model/link.js';
 import type { HubFields, HubValue } from '../model/record.js';
 import type { ObservedField, ObservedFields } from './normalise.js';
 
 export interface Tries {
   readonly fields: readonly FieldMapping[];
+  readonly base: Base;
   /** What writes of ours carried that were not answered, oldest first. */
   readonly tried?: readonly HubFields[] | undefined;
   /** This record was made by one of `tried`: what others did to it since, they did to that. */
   readonly madeByUs?: boolean | undefined;
+  /** The spoke tells that the last to write was us. */
+  readonly lastByUs?: boolean | undefined;
   readonly observed: ObservedFields;
 }
 
@@ -23,6 +26,25 @@ export interface Tries {
 export function lateOf({ tried }: Tries, mapping: FieldMapping, observed: ObservedField): HubValue | undefined {
   return tried?.findLast((fields) => isShown(fields, mapping, observed))?.[mapping.field.name];
 }
+
+/**
+ * A count that shows what a write of ours carried may be somebody else's: people count in small steps, and our write may never have come.
+ * Any other value of that write that has come since says that it did. Where only the number speaks, it passes for ours, and both are kept.
+ */
+export function isCountInDoubt(tries: Tries, mapping: FieldMapping, observed: ObservedField): boolean {
+  const { fields, base, tried, lastByUs } = tries;
+  if (!isCount(mapping) || lastByUs === true || base[mapping.field.name] === undefined) return false;
+  const ours = tried?.findLast((one) => isShown(one, mapping, observed));
+  if (ours === undefined) return false;
+  return !fields.some((other) => {
+    const shown = tries.observed[other.field.name];
+    if (shown === undefined || isCount(other)) return false;
+    return !sameRemote(base[other.field.name]?.remote ?? null, shown.remote) && isShown(ours, other, shown);
+  });
+}
+
+const isCount = ({ field, direction, writes }: FieldMapping): boolean =>
+  field.policy.kind === 'delta' && direction === 'both' && writes.length < 2;
 
 /** What the one that made this record carried: of several the one of which most still shows, the last of those. */
 export function makerOf({ fields, tried = [], madeByUs, observed }: Tries): HubFields | undefined {

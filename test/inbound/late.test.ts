@@ -98,3 +98,46 @@ test.each([
   const conflicts = await db.pool.query(`select field from truespoke.conflict where hub_id = $1`, [own]);
   expect(conflicts.rows).toEqual([]);
 });
+
+test('F65 a count that shows what a write of ours carried, and nothing else of it: it passes for ours, and the conflict log keeps both', async () => {
+  const inbound = await openInbound(db, mapping);
+  const page = { spoke: feed.spoke, object: objectName('Thing'), lane: 'interactive', evidence: 'fetched' } as const;
+  const shown = (nth: number, stamp: string, fields: unknown): RemoteRecord => ({
+    object: page.object,
+    externalId: externalId(`t-c${nth}`),
+    version: version(stamp),
+    deleted: false,
+    hubKey: null,
+    modifiedBySelf: null,
+    mergedInto: null,
+    fields: { Code: `c${nth}`, Low: null, ...(fields as RemoteFields) },
+    children: {},
+  });
+  const counted = async (nth: number, label: string): Promise<readonly unknown[]> => {
+    await inbound.accept({ ...page, records: [shown(nth, '1', { Label: 'old', Visits: 5 })] });
+    await db.pool.query(`update hub.thing set label = 'new', visits = 9 where code = $1`, [`c${nth}`]);
+    const { rows } = await db.pool.query(`select id::text as id from hub.thing where code = $1`, [`c${nth}`]);
+    const intent = { op: 'update', externalId: `t-c${nth}`, fields: {}, hub: { label: 'new', visits: '9' }, sentAtMs: 0 };
+    await db.pool.query(
+      `insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, intent, reason, dirty_at)
+       values ('crm', 'thing', $1, 'pending', 2, 0, $2, 'not_applied', now())`,
+      [rows[0]?.['id'], JSON.stringify(intent)],
+    );
+    await inbound.accept({ ...page, records: [shown(nth, '2', { Label: label, Visits: 9 })] });
+    const hub = await db.pool.query(`select visits::text as visits from hub.thing where code = $1`, [`c${nth}`]);
+    const { rows: kept } = await db.pool.query(
+      `select field, winner, hub_value, spoke_value from truespoke.conflict where hub_id = $1`,
+      [rows[0]?.['id']],
+    );
+    const { rows: lost } = await db.pool.query(`select overruled::text from truespoke.link where external_id = $1`, [
+      `t-c${nth}`,
+    ]);
+    return [hub.rows[0]?.['visits'], lost[0]?.['overruled'] ?? null, kept];
+  };
+  expect(await counted(1, 'old')).toEqual([
+    '9',
+    null,
+    [{ field: 'visits', winner: 'hub', hub_value: '9', spoke_value: '9' }],
+  ]);
+  expect(await counted(2, 'new')).toEqual(['9', null, []]);
+});

@@ -237,7 +237,7 @@ describe('merge', () => {
   });
 
   test('delta: the same number at both sides is two counts, but for the number that a write of ours may have brought (F65)', () => {
-    const count = (...tried: readonly HubFields[]): Merged =>
+    const count = (tried: readonly HubFields[], more: Partial<MergeInput> = {}): Merged =>
       merge({
         spoke: spokes[0],
         fields: [mappingOf('integer', { kind: 'delta' }, 'both')],
@@ -248,11 +248,26 @@ describe('merge', () => {
         tried,
         hubChangedAtMs: null,
         spokeChangedAtMs: null,
+        ...more,
       });
-    expect(count().set).toEqual({ [name]: '15' });
-    expect(count({ [name]: '12' }).set).toEqual({ [name]: '15' });
-    expect(count({ [name]: '14' })).toMatchObject({ set: {}, conflicts: [] });
-    expect(count({ [name]: '14' }, { [name]: '12' })).toMatchObject({ set: {}, conflicts: [] });
+    expect(count([]).set).toEqual({ [name]: '15' });
+    expect(count([{ [name]: '12' }]).set).toEqual({ [name]: '15' });
+    // Where only the number speaks, it passes for ours, and both are kept.
+    const doubt = [{ field: name, policy: 'delta', winner: 'hub', base: '13', hub: '14', spoke: '14', remote: 14 }];
+    expect(count([{ [name]: '14' }])).toMatchObject({ set: {}, conflicts: doubt });
+    expect(count([{ [name]: '14' }, { [name]: '12' }])).toMatchObject({ set: {}, conflicts: doubt });
+    expect(count([{ [name]: '14' }], { lastByUs: true })).toMatchObject({ set: {}, conflicts: [] });
+    const other = fieldName('other');
+    const text = mappingOf('text', { kind: 'latest' }, 'both');
+    const two = (shown: string): Merged =>
+      count([{ [name]: '14', [other]: 'ours' }], {
+        fields: [mappingOf('integer', { kind: 'delta' }, 'both'), { ...text, field: { ...text.field, name: other } }],
+        hub: { [name]: '14', [other]: 'ours' },
+        base: { [name]: { hub: '13', remote: 13 }, [other]: { hub: 'old', remote: 'old' } },
+        observed: { [name]: { hub: '14', remote: 14 }, [other]: { hub: shown, remote: shown } },
+      });
+    expect(two('ours').conflicts).toEqual([]);
+    expect(two('old').conflicts).toEqual(doubt);
   });
 
   test('delta: where nothing was agreed on, a count goes on from what the spoke showed when the hub was about to fill it', () => {
@@ -304,7 +319,9 @@ describe('merge', () => {
           spokeChangedAtMs: 2,
           ...more,
         });
-      expect(late({})).toMatchObject({ set: {}, conflicts: [], base: { [name]: { hub: '36', remote: 36 } } });
+      expect(late({})).toMatchObject({ set: {}, base: { [name]: { hub: '36', remote: 36 } } });
+      // Another may have counted to the same number.
+      expect(late({}).conflicts).toHaveLength(policy.kind === 'delta' ? 1 : 0);
       expect(late({ base: {} })).toMatchObject({ set: {}, conflicts: [] });
       // Made by our last write: what it shows instead is an edit of that, and the hub is as it was.
       const made = late({ base: {}, madeByUs: true, tried: [{ [name]: '54' }] });
