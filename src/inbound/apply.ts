@@ -2,7 +2,7 @@
 // caller's transaction, which also holds the cursor: a crash repeats the batch, never half of it (F13–F15).
 import { formatLsn, zeroLsn } from '../model/lsn.js';
 import type { EntityName, FieldName, HubId, SpokeName } from '../model/ids.js';
-import type { Base, BasePair } from '../model/link.js';
+import { worth, type Base, type BasePair, type Unseen } from '../model/link.js';
 import type { HubRow, RemoteValue } from '../model/record.js';
 import type { DeletePolicy } from '../mapping/mapping.js';
 import { shownBy } from '../model/shown.js';
@@ -202,11 +202,14 @@ function parentOf({ mapping, resolve }: BatchContext, { parent }: Incoming): Hub
 /** What the record did not show, where that is not what its link says. */
 function unseenBy(
   { mapping, links }: BatchContext,
-  { incoming: { record } }: DecisionOf<'upsert'>,
+  { incoming: { record }, base }: DecisionOf<'upsert'>,
 ): LinkWrite['unseen'] {
-  const before = links.get(record.externalId)?.unseen ?? [];
+  const link = links.get(record.externalId);
   const now = unseenOf(mapping, record);
-  return now.length === before.length && now.every((field) => before.includes(field)) ? undefined : now;
+  const before: Unseen = link?.unseen ?? {};
+  if (now.length === Object.keys(before).length && now.every((field) => before[field] !== undefined)) return undefined;
+  // A pair that is made here of what is not shown is what a write of ours left.
+  return Object.fromEntries(now.map((field) => [field, base[field] === undefined ? worth(link, field) : 'assumed']));
 }
 
 function versionOf(context: BatchContext, upsert: DecisionOf<'upsert'>): string {

@@ -170,7 +170,7 @@ function compareWithBase(fields: ObservedFields, link: Link): 'same' | 'new' | '
     const base = link.base[name as keyof typeof link.base];
     const lost = link.overruled[name as keyof typeof link.overruled];
     if (lost !== undefined && sameRemote(lost, remote)) continue;
-    if (base === undefined || link.unseen?.includes(name as keyof typeof link.base) === true) verdict = 'new';
+    if (base === undefined || link.unseen?.[name as keyof typeof link.base] !== undefined) verdict = 'new';
     else if (!sameRemote(base.remote, remote)) return 'differs';
   }
   return verdict;

@@ -17,7 +17,7 @@ export interface MergeInput extends Tries {
   readonly hub: HubFields | null;
   /** The base's remote half is what we sent: the spoke's answer did not show what it made of it. */
   readonly assumed?: boolean | undefined;
-  /** Fields whose half is, because the spoke did not show them. */
+  /** Fields whose half may be, because the spoke did not show them. */
   readonly unseen?: Link['unseen'];
   /** What this spoke showed where it was overruled already: no news. */
   readonly overruled: Link['overruled'];
@@ -113,7 +113,7 @@ function mergeField(
   if (direction === 'out') return {};
   if (agreed !== undefined && sameRemote(observed.remote, agreed.remote)) return {};
   // The first sight of our own write: the spoke's spelling of it is nobody's edit (law 2).
-  const assumed = input.assumed === true || input.unseen?.includes(field.name) === true;
+  const assumed = input.assumed === true || input.unseen?.[field.name] === 'assumed';
   if (agreed !== undefined && assumed && resembles(agreed.remote, observed.remote))
     return { base: { hub: agreed.hub, remote: observed.remote } };
   const lost = input.overruled[field.name];

@@ -11,6 +11,12 @@ export interface BasePair {
 
 export type Base = Readonly<Record<FieldName, BasePair>>;
 
+/**
+ * Why nothing is written to a field before inbound has seen it, and what its pair is worth. `assumed`: the spoke's half is what we sent, it has
+ * not shown what it made of that. `known`: it has shown it, and what it shows since is somebody's edit.
+ */
+export type Unseen = Readonly<Record<FieldName, 'assumed' | 'known'>>;
+
 export interface Link {
   readonly spoke: SpokeName;
   readonly entity: EntityName;
@@ -22,10 +28,10 @@ export interface Link {
   /** What the spoke showed where its edit lost against the hub; forgotten when the field's base moves. */
   readonly overruled: Readonly<Record<FieldName, RemoteValue>>;
   /**
-   * Asked for and not shown when the spoke was last looked at (F78), or shown with an edit of someone else that inbound has not merged yet:
-   * not written to until inbound sees them. Left out = none.
+   * Asked for and not shown when the spoke was last looked at (F78), or shown with an edit of someone else that inbound has not merged yet.
+   * Left out = none.
    */
-  readonly unseen?: readonly FieldName[] | undefined;
+  readonly unseen?: Unseen | undefined;
   /** The newest version of the remote record that this link has taken account of. */
   readonly version: Version;
   /** When a write of ours was last confirmed; null or left out = never. To be compared for equality only: clocks step. */
@@ -41,3 +47,8 @@ export function imageOf(values: readonly RemoteValue[]): RemoteValue {
 
 /** Names a link among those of its spoke. */
 export const settledKey = (entity: EntityName, id: ExternalId): string => `${entity}/${id}`;
+
+/** What the pair of a field that is not shown, or shows something else, is worth, by what was known of the record until now. */
+export function worth(link: Link | undefined, field: FieldName): 'assumed' | 'known' {
+  return link?.unseen?.[field] ?? (link?.version === '' ? 'assumed' : 'known');
+}

@@ -130,7 +130,7 @@ function change(input: DiffInput, row: HubRow, link: Link): Difference {
     const damaged = base !== undefined && isDamaged(seen, base.remote);
     if (base !== undefined && sameHub(type, value, base.hub) && !damaged) continue;
     if (last === undefined && value === null) continue;
-    if (link.unseen?.includes(name) === true) {
+    if (link.unseen?.[name] !== undefined) {
       waits ??= { kind: 'unseen' };
       continue;
     }

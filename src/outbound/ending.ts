@@ -113,7 +113,7 @@ export function applied(
     state: 'live' as const,
     base,
     version: confirmedVersion(outcome.version, record),
-    unseen: unseenAfter(batch.mapping, before, record, { others, ours: alone ? intent.hub : null }),
+    unseen: unseenAfter(batch.mapping, before, record, { others, wrote: intent.hub, base, alone }),
     settledAtMs: batch.deps.clock.now(),
   };
   const fresh = before?.state !== 'live';

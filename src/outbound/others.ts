@@ -6,7 +6,7 @@ import type { SpokeMapping } from '../mapping/mapping.js';
 import { unseenOf } from '../mapping/selection.js';
 import { sameRemote } from '../mapping/values.js';
 import type { FieldName } from '../model/ids.js';
-import { imageOf, type Base, type Link } from '../model/link.js';
+import { imageOf, worth, type Base, type Link, type Unseen } from '../model/link.js';
 import type { HubFields, RemoteRecord } from '../model/record.js';
 import { resembles } from '../mapping/resemble.js';
 
@@ -39,12 +39,25 @@ export function unseenAfter(
   mapping: SpokeMapping,
   before: Link | undefined,
   record: RemoteRecord | null,
-  {
-    others,
-    ours,
-  }: { readonly others: readonly FieldName[]; /** null: not ours alone. */ readonly ours: HubFields | null },
-): readonly FieldName[] | undefined {
+  { others, wrote, base, alone }: Looked,
+): Unseen | undefined {
   const hidden = record === null ? [] : unseenOf(mapping, record);
-  const fresh = [...hidden.filter((field) => ours === null || ours[field] !== undefined), ...others];
-  return fresh.length === 0 ? undefined : [...new Set([...(before?.unseen ?? []), ...fresh])];
+  const fresh = [
+    ...hidden
+      .filter((field) => !alone || wrote[field] !== undefined)
+      .map((field) => [field, wrote[field] === undefined ? worth(before, field) : 'assumed'] as const),
+    ...others.map((field) => [field, base[field] === undefined ? worth(before, field) : 'known'] as const),
+  ];
+  return fresh.length === 0 ? undefined : { ...before?.unseen, ...Object.fromEntries(fresh) };
+}
+
+/** What came of a look at a record after a write of ours. */
+export interface Looked {
+  readonly others: readonly FieldName[];
+  /** What of ours has come. */
+  readonly wrote: HubFields;
+  /** Pairs that are agreed on by that. */
+  readonly base: Base;
+  /** Nobody else can have been at the record. */
+  readonly alone: boolean;
 }

@@ -306,7 +306,7 @@ export function partlyShown(
     state: 'live',
     base,
     version: record.version,
-    unseen: unseenAfter(mapping, before, record, { others, ours: null }),
+    unseen: unseenAfter(mapping, before, record, { others, wrote: landed ? intent.hub : {}, base, alone: false }),
     settledAtMs: nowMs,
   };
   return { delivery, kind: 'applied', link, children, fresh: created, again: true, recheck: false };

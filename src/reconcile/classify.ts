@@ -39,7 +39,7 @@ export function classify({ mapping, link, record, explained, open }: ClassifyInp
     // Not observed is not different.
     if (values.some((value) => value === undefined)) continue;
     if (!stamped && open?.has(field.field.name) === true) continue;
-    if (base === undefined || link.unseen?.includes(field.field.name) === true) {
+    if (base === undefined || link.unseen?.[field.field.name] !== undefined) {
       // Never agreed on, or hidden from us since (F78): inbound takes its first look.
       if (field.direction !== 'out' && mapping.direction !== 'out') unseen.push(field.field.name);
       continue;

@@ -4,6 +4,7 @@ import type { EntityName, ExternalId, FieldName, HubId, SpokeName, Version } fro
 import { settledKey } from '../model/link.js';
 import type { RemoteValue } from '../model/record.js';
 import { textArray } from './copy.js';
+import { unseenIn } from './links.js';
 import type { Queryable } from './pool.js';
 
 export interface LinkImage {
@@ -65,7 +66,7 @@ export async function pageUnseen(
   return result.rows.map((row) => ({
     externalId: row['external_id'] as ExternalId,
     hubId: row['hub_id'] as HubId,
-    fields: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
+    fields: Object.keys(unseenIn(row['unseen'])) as FieldName[],
   }));
 }
 

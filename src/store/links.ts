@@ -9,7 +9,7 @@ import {
   type SpokeName,
   type Version,
 } from '../model/ids.js';
-import type { Base, BasePair, Link } from '../model/link.js';
+import type { Base, BasePair, Link, Unseen } from '../model/link.js';
 import type { FieldName } from '../model/ids.js';
 import type { HubValue, RemoteValue } from '../model/record.js';
 import { jsonArray, textArray } from './copy.js';
@@ -32,11 +32,18 @@ function toLink(row: Row): Link {
     state: row['state'] as Link['state'],
     base,
     overruled: JSON.parse(row['overruled'] ?? '{}') as Record<FieldName, RemoteValue>,
-    unseen: JSON.parse(row['unseen'] ?? '[]') as FieldName[],
+    unseen: unseenIn(row['unseen']),
     version: version(row['version'] ?? ''),
     settledAt: row['settled_at'] ?? null,
     revision: row['revision'] ?? undefined,
   };
+}
+
+/** A list of names, as older versions kept it, says of none what its pair is worth. */
+export function unseenIn(text: string | null | undefined): Unseen {
+  const kept: unknown = JSON.parse(text ?? '{}');
+  if (!Array.isArray(kept)) return kept as Unseen;
+  return Object.fromEntries((kept as FieldName[]).map((name) => [name, 'assumed'] as const));
 }
 
 interface Feed {
@@ -106,7 +113,7 @@ export interface LinkWrite {
   /** What the spoke showed where its edit lost just now. */
   readonly overruled?: Readonly<Record<string, RemoteValue>>;
   /** All that it does not show by now; left out = as before. */
-  readonly unseen?: readonly FieldName[] | undefined;
+  readonly unseen?: Unseen | undefined;
   /** Set when this write confirms an effect of ours. */
   readonly settledAtMs: number | null;
   /** For an embedded child: the hub record that embeds it. */
@@ -145,7 +152,7 @@ export async function saveLinks(
        overruled = case when l.overruled is null then excluded.overruled
                         else nullif((l.overruled - array(select jsonb_object_keys(excluded.base_hub)))
                                     || coalesce(excluded.overruled, '{}'), '{}') end,
-       unseen = case when excluded.unseen is null then l.unseen else nullif(excluded.unseen, '[]') end,
+       unseen = case when excluded.unseen is null then l.unseen else nullif(excluded.unseen, '{}') end,
        version = greatest(l.version, excluded.version),
        settled_at = coalesce(excluded.settled_at, l.settled_at),
        updated_at = excluded.updated_at, parent_id = coalesce(excluded.parent_id, l.parent_id)

@@ -78,6 +78,16 @@ test.each([true, false])(
   },
 );
 
+test('F64 somebody respells another field before we come to look: no spelling of ours stood there, so that is an edit', async () => {
+  const id = await lostAnswer(true, { Label: 'FIRST' });
+  await wheel.sql(`update hub.thing set price = 2`);
+  await found();
+  await wheel.until(async () => (await wheel.sql(`select 1 from hub.thing where label = 'FIRST'`)).length === 1);
+  await out('label', 'FIRST');
+  expect(wheel.remote('left').get('Thing', id)?.fields['Label' as never]).toBe('FIRST');
+  expect(await wheel.sql('select field from truespoke.conflict')).toEqual([]);
+});
+
 test('F64 somebody counts on from the number that our write brought: a part of the write that still shows proves that all of it came', async () => {
   const id = await lostAnswer(true, { Visits: 10 });
   await wheel.sql(`update hub.thing set price = 2, visits = 9`);

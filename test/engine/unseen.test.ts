@@ -132,6 +132,18 @@ describe.each([
     expect(await on.sql('select 1 from truespoke.link where unseen is not null')).toEqual([]);
   });
 
+  test('F78 hidden from us, and respelled meanwhile: we have seen what the spoke makes of ours, so that is an edit', async () => {
+    const { on, id } = await started(conditionalWrite);
+    const remote = on.remote('left');
+    remote.hide('Contact', 'Name');
+    remote.edit('Contact', id, { Name: 'A.N.N.', Size: 2 });
+    await on.until(async () => (await on.sql('select 1 from hub.person where size = 2')).length === 1);
+    await on.settled();
+    remote.hide('Contact', 'Name', false);
+    await on.until(async () => JSON.stringify(await hub(on)) === '{"name":"A.N.N.","size":"2"}');
+    expect(await conflicts(on)).toEqual([]);
+  });
+
   test('F64 F78 a create is not answered, and hidden from us is what somebody fills in before we look: it is not written over', async () => {
     const { on } = await started(conditionalWrite);
     const remote = on.remote('left');
