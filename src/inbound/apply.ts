@@ -306,8 +306,9 @@ function overruledOf({ conflicts, blank, base }: Pick<DecisionOf<'upsert'>, 'con
 } {
   if (conflicts.length === 0 && isEmpty(blank)) return {};
   // What is agreed on from now did not lose, whatever is in doubt about it.
-  const lost = conflicts.filter(({ winner, field }) => winner === 'hub' && base[field] === undefined);
-  const overruled = { ...blank, ...Object.fromEntries(lost.map(({ field, remote }) => [field, remote] as const)) };
+  const overwritten = conflicts.filter(({ winner, field }) => winner === 'hub' && base[field] === undefined);
+  const lost = overwritten.map(({ field, remote }) => [field, remote] as const);
+  const overruled = { ...blank, ...Object.fromEntries(lost) };
   return Object.keys(overruled).length === 0 ? {} : { overruled };
 }
 
