@@ -207,9 +207,10 @@ function unseenBy(
   const link = links.get(record.externalId);
   const now = unseenOf(mapping, record);
   const before: Unseen = link?.unseen ?? {};
-  if (now.length === Object.keys(before).length && now.every((field) => before[field] !== undefined)) return undefined;
   // A pair that is made here of what is not shown is what a write of ours left.
-  return Object.fromEntries(now.map((field) => [field, base[field] === undefined ? worth(link, field) : 'assumed']));
+  const marks = now.map((field) => [field, base[field] === undefined ? worth(link, field) : 'assumed'] as const);
+  const isSame = marks.length === Object.keys(before).length && marks.every(([field, mark]) => before[field] === mark);
+  return isSame ? undefined : Object.fromEntries(marks);
 }
 
 function versionOf(context: BatchContext, upsert: DecisionOf<'upsert'>): string {

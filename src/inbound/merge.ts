@@ -9,7 +9,7 @@ import type { Base, BasePair, Link } from '../model/link.js';
 import type { HubFields, HubValue, RemoteValue } from '../model/record.js';
 import { formatList, parseList, sameHub, sameRemote } from '../mapping/values.js';
 import type { ObservedField } from './normalise.js';
-import { hiddenPair, isCountInDoubt, lateOf, makerOf, type Tries } from './ours.js';
+import { hiddenPair, isCountInDoubt, landedOf, lateOf, type Tries } from './ours.js';
 
 export interface MergeInput extends Tries {
   readonly spoke: SpokeName;
@@ -64,16 +64,16 @@ export function merge(input: MergeInput): Merged {
   const conflicts: MergeConflict[] = [];
   const blank: Record<FieldName, RemoteValue> = {};
   let push = false;
-  const maker = makerOf(input);
+  const landed = landedOf(input);
   for (const mapping of input.fields) {
     const { name } = mapping.field;
     const observed = input.observed[name];
     if (observed === undefined) {
-      const hidden = hiddenPair(maker, mapping);
+      const hidden = hiddenPair(landed, mapping);
       if (hidden !== undefined) base[name] = hidden;
       continue;
     }
-    const merged = mergeField(input, maker, mapping, observed);
+    const merged = mergeField(input, landed, mapping, observed);
     if (merged.set !== undefined) set[name] = merged.set.value;
     if (merged.base !== undefined) base[name] = merged.base;
     if (merged.push === true) push = true;
@@ -101,10 +101,10 @@ function takeAll({ fields, observed }: MergeInput): Merged {
   return { set, base, push: false, conflicts: [], blank: {} };
 }
 
-/** `maker`: what the write of ours carried that made this record. */
+/** `landed`: what a write of ours carried that has come since both sides agreed. */
 function mergeField(
   input: MergeInput,
-  maker: HubFields | undefined,
+  landed: HubFields | undefined,
   mapping: FieldMapping,
   observed: ObservedField,
 ): FieldMerge {
@@ -125,11 +125,12 @@ function mergeField(
   const hub = input.hub[field.name] ?? null;
   const late = lateOf(input, mapping, observed);
   if (late !== undefined) {
-    const ours: FieldMerge = { base: { hub: late, remote: observed.remote } };
-    return isCountInDoubt(input, mapping, observed) ? { ...ours, conflict: doubt(field, late, observed, agreed) } : ours;
+    const agreement = { base: { hub: late, remote: observed.remote } };
+    if (!isCountInDoubt(input, mapping, observed)) return agreement;
+    return { ...agreement, conflict: doubt(field, late, observed, agreed) };
   }
-  const made = maker?.[field.name];
-  const base = agreed ?? (made === undefined ? undefined : { hub: made, remote: null });
+  const ours = landed?.[field.name];
+  const base = ours === undefined ? agreed : { hub: ours, remote: null };
   if (sameHub(field.type, hub, observed.hub) && !isCountedTwice(mapping, hub, base))
     return { base: { hub, remote: observed.remote } };
   // Such a field is the spoke's: what someone wrote into the hub meanwhile loses, and is kept.

@@ -12,7 +12,7 @@ export interface Tries {
   readonly base: Base;
   /** What writes of ours carried that were not answered, oldest first. */
   readonly tried?: readonly HubFields[] | undefined;
-  /** This record was made by one of `tried`: what others did to it since, they did to that. */
+  /** This record was made by one of `tried`. */
   readonly madeByUs?: boolean | undefined;
   /** The spoke tells that the last to write was us. */
   readonly lastByUs?: boolean | undefined;
@@ -29,26 +29,32 @@ export function lateOf({ tried }: Tries, mapping: FieldMapping, observed: Observ
 
 /**
  * A count that shows what a write of ours carried may be somebody else's: people count in small steps, and our write may never have come.
- * Any other value of that write that has come since says that it did. Where only the number speaks, it passes for ours, and both are kept.
+ * Where nothing else of it has come, it passes for ours, and both are kept.
  */
 export function isCountInDoubt(tries: Tries, mapping: FieldMapping, observed: ObservedField): boolean {
-  const { fields, base, tried, lastByUs } = tries;
-  if (!isCount(mapping) || lastByUs === true || base[mapping.field.name] === undefined) return false;
-  const ours = tried?.findLast((one) => isShown(one, mapping, observed));
-  if (ours === undefined) return false;
-  return !fields.some((other) => {
-    const shown = tries.observed[other.field.name];
-    if (shown === undefined || isCount(other)) return false;
-    return !sameRemote(base[other.field.name]?.remote ?? null, shown.remote) && isShown(ours, other, shown);
+  if (!isCount(mapping) || tries.lastByUs === true || tries.base[mapping.field.name] === undefined) return false;
+  const ours = tries.tried?.findLast((one) => isShown(one, mapping, observed));
+  return ours !== undefined && !hasCome(tries, ours);
+}
+
+/** A write is done whole or not at all. What the last of ours that has come carried: what others did to the record since, they did to that. */
+export function landedOf(tries: Tries): HubFields | undefined {
+  const { tried = [], madeByUs } = tries;
+  return madeByUs === true ? makerOf(tries) : tried.findLast((one) => hasCome(tries, one));
+}
+
+/** Something of it shows that did not before. A number that people count up proves nothing. */
+function hasCome({ fields, base, observed }: Tries, ours: HubFields): boolean {
+  return fields.some((mapping) => {
+    const { name } = mapping.field;
+    const shown = observed[name];
+    if (shown === undefined || isCount(mapping) || sameRemote(base[name]?.remote ?? null, shown.remote)) return false;
+    return isShown(ours, mapping, shown);
   });
 }
 
-const isCount = ({ field, direction, writes }: FieldMapping): boolean =>
-  field.policy.kind === 'delta' && direction === 'both' && writes.length < 2;
-
-/** What the one that made this record carried: of several the one of which most still shows, the last of those. */
-export function makerOf({ fields, tried = [], madeByUs, observed }: Tries): HubFields | undefined {
-  if (madeByUs !== true) return undefined;
+/** Of several the one of which most shows, the last of those. */
+function makerOf({ fields, tried = [], observed }: Tries): HubFields | undefined {
   let maker: HubFields | undefined;
   let most = 0;
   for (const one of tried) {
@@ -62,17 +68,20 @@ export function makerOf({ fields, tried = [], madeByUs, observed }: Tries): HubF
   return maker;
 }
 
-/** A write is done whole: what made the record stands also in a field that it does not show, as far as anybody knows. */
+/** What has come stands also in a field that is not shown, as far as anybody knows. */
 export function hiddenPair(
-  maker: HubFields | undefined,
+  landed: HubFields | undefined,
   { field, direction, reads, writes, put }: FieldMapping,
 ): BasePair | undefined {
-  const value = maker?.[field.name];
+  const value = landed?.[field.name];
   const [path] = reads;
   const isSimple = field.ref === null && reads.length === 1 && writes.length === 1 && path === writes[0];
   if (value === undefined || direction !== 'both' || !isSimple) return undefined;
   return { hub: value, remote: put(value)[0] ?? null };
 }
+
+const isCount = ({ field, direction, writes }: FieldMapping): boolean =>
+  field.policy.kind === 'delta' && direction === 'both' && writes.length < 2;
 
 function isShown(fields: HubFields, mapping: FieldMapping, observed: ObservedField): boolean {
   const { name, type, ref } = mapping.field;

@@ -358,6 +358,33 @@ describe('merge', () => {
     expect(made(shows(1), first).set).toEqual({});
   });
 
+  test('F65 a write of ours is done whole: where a part of it has come, what else it carried is what others went on from', () => {
+    const [count, other] = [fieldName('count'), fieldName('other')];
+    const named = (each: FieldName, policy: Policy): FieldMapping => {
+      const mapping = mappingOf(each === count ? 'integer' : 'text', policy, 'both');
+      const path = remotePath(each);
+      return { ...mapping, field: { ...mapping.field, name: each }, reads: [path], writes: [path] };
+    };
+    const seen = (observed: MergeInput['observed']): Merged =>
+      merge({
+        spoke: spokes[0],
+        fields: [named(count, { kind: 'delta' }), named(other, { kind: 'latest' })],
+        hub: { [count]: '9', [other]: 'ours' },
+        base: { [count]: { hub: '5', remote: 5 }, [other]: { hub: 'old', remote: 'old' } },
+        observed,
+        overruled: {},
+        tried: [{ [count]: '9', [other]: 'ours' }],
+        hubChangedAtMs: 1,
+        spokeChangedAtMs: 2,
+      });
+    const shown = (value: string): MergeInput['observed'] => ({ [other]: { hub: value, remote: value } });
+    const counted = { [count]: { hub: '10', remote: 10 } };
+    expect(seen({ ...shown('ours'), ...counted })).toMatchObject({ set: { [count]: '10' }, conflicts: [] });
+    expect(seen({ ...shown('old'), ...counted }).set).toEqual({ [count]: '14' });
+    expect(seen(shown('ours')).base[count]).toEqual({ hub: '9', remote: 9 });
+    expect(seen(shown('old')).base[count]).toBeUndefined();
+  });
+
   test('two spokes that did not touch the same field may be merged in either order', () => {
     const texts = fc.constantFrom('', 'a', 'b', 'c');
     const fields = [fieldName('x'), fieldName('y')] as const;
