@@ -2,6 +2,7 @@
 // One side changed → take it; both, equal → agree; both, different → the field's policy, the loser is reported.
 // Absent is not null and null is not ''.
 import { addDifference, compareDecimals } from '../mapping/arithmetic.js';
+import { hiddenPair, isCountInDoubt, landedOf, lateOf, type Tries } from '../mapping/ours.js';
 import { resembles } from '../mapping/resemble.js';
 import type { FieldMapping, FieldType, HubField, Policy } from '../mapping/mapping.js';
 import type { FieldName, SpokeName } from '../model/ids.js';
@@ -9,7 +10,6 @@ import type { Base, BasePair, Link } from '../model/link.js';
 import type { HubFields, HubValue, RemoteValue } from '../model/record.js';
 import { formatList, parseList, sameHub, sameRemote } from '../mapping/values.js';
 import type { ObservedField } from './normalise.js';
-import { hiddenPair, isCountInDoubt, landedOf, lateOf, type Tries } from './ours.js';
 
 export interface MergeInput extends Tries {
   readonly spoke: SpokeName;

@@ -82,7 +82,7 @@ test.each([
       hubKey: hubId(own),
       modifiedBySelf: false,
       mergedInto: null,
-      fields: { Code: row, Label: null, Visits: null, ...(fields as RemoteFields) },
+      fields: { Code: row, Label: null, Visits: null, ...(fields as object) } as RemoteFields,
       children: {},
     };
     const belongsTo = new Map([[record.externalId, hubId(own)]]);
@@ -110,14 +110,20 @@ test('F65 a count that shows what a write of ours carried, and nothing else of i
     hubKey: null,
     modifiedBySelf: null,
     mergedInto: null,
-    fields: { Code: `c${nth}`, Low: null, ...(fields as RemoteFields) },
+    fields: { Code: `c${nth}`, Low: null, ...(fields as object) } as RemoteFields,
     children: {},
   });
   const counted = async (nth: number, label: string): Promise<readonly unknown[]> => {
     await inbound.accept({ ...page, records: [shown(nth, '1', { Label: 'old', Visits: 5 })] });
     await db.pool.query(`update hub.thing set label = 'new', visits = 9 where code = $1`, [`c${nth}`]);
     const { rows } = await db.pool.query(`select id::text as id from hub.thing where code = $1`, [`c${nth}`]);
-    const intent = { op: 'update', externalId: `t-c${nth}`, fields: {}, hub: { label: 'new', visits: '9' }, sentAtMs: 0 };
+    const intent = {
+      op: 'update',
+      externalId: `t-c${nth}`,
+      fields: {},
+      hub: { label: 'new', visits: '9' },
+      sentAtMs: 0,
+    };
     await db.pool.query(
       `insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, intent, reason, dirty_at)
        values ('crm', 'thing', $1, 'pending', 2, 0, $2, 'not_applied', now())`,

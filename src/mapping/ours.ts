@@ -1,11 +1,10 @@
 // What of a record comes from a write of ours that nobody answered (F65)? Pure. Such a write may show late, may have made the record, and
 // may have come whole while the spoke hides a part of it from us (F78): none of that is anybody else's edit.
-import type { FieldMapping } from '../mapping/mapping.js';
-import { resembles } from '../mapping/resemble.js';
-import { sameHub, sameRemote } from '../mapping/values.js';
 import type { Base, BasePair } from '../model/link.js';
 import type { HubFields, HubValue } from '../model/record.js';
-import type { ObservedField, ObservedFields } from './normalise.js';
+import type { FieldMapping } from './mapping.js';
+import { resembles } from './resemble.js';
+import { sameHub, sameRemote } from './values.js';
 
 export interface Tries {
   readonly fields: readonly FieldMapping[];
@@ -16,14 +15,15 @@ export interface Tries {
   readonly madeByUs?: boolean | undefined;
   /** The spoke tells that the last to write was us. */
   readonly lastByUs?: boolean | undefined;
-  readonly observed: ObservedFields;
+  /** What the record shows, as the hub would hold it and as the spoke does. */
+  readonly observed: Base;
 }
 
 /**
  * A write of ours that nobody answered shows at last (F65). The hub may have moved on since: then its value goes out, and what it had
  * before does not come back as an edit of the spoke.
  */
-export function lateOf({ tried }: Tries, mapping: FieldMapping, observed: ObservedField): HubValue | undefined {
+export function lateOf({ tried }: Tries, mapping: FieldMapping, observed: BasePair): HubValue | undefined {
   return tried?.findLast((fields) => isShown(fields, mapping, observed))?.[mapping.field.name];
 }
 
@@ -31,7 +31,7 @@ export function lateOf({ tried }: Tries, mapping: FieldMapping, observed: Observ
  * A count that shows what a write of ours carried may be somebody else's: people count in small steps, and our write may never have come.
  * Where nothing else of it has come, it passes for ours, and both are kept.
  */
-export function isCountInDoubt(tries: Tries, mapping: FieldMapping, observed: ObservedField): boolean {
+export function isCountInDoubt(tries: Tries, mapping: FieldMapping, observed: BasePair): boolean {
   if (!isCount(mapping) || tries.lastByUs === true || tries.base[mapping.field.name] === undefined) return false;
   const ours = tries.tried?.findLast((one) => isShown(one, mapping, observed));
   return ours !== undefined && !hasCome(tries, ours);
@@ -83,7 +83,7 @@ export function hiddenPair(
 const isCount = ({ field, direction, writes }: FieldMapping): boolean =>
   field.policy.kind === 'delta' && direction === 'both' && writes.length < 2;
 
-function isShown(fields: HubFields, mapping: FieldMapping, observed: ObservedField): boolean {
+function isShown(fields: HubFields, mapping: FieldMapping, observed: BasePair): boolean {
   const { name, type, ref } = mapping.field;
   const ours = fields[name];
   if (ours === undefined) return false;
