@@ -7,6 +7,7 @@ import type { GatedPool } from './gated-pool.js';
 import { hubValue, keyOf, tokensOf, type Edit, type Model } from './model.js';
 import { disposable, removable } from './people.js';
 import type { FaultPlan } from './faults.js';
+import type { Habits } from './habits.js';
 import { followedEntities, livesSql, writable, type EntityId, type FollowedField, spokeNames } from './world.js';
 
 export interface ApplicationPorts {
@@ -16,7 +17,7 @@ export interface ApplicationPorts {
   readonly model: Model;
   readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<FaultPlan, 'deletes' | 'burials' | 'crowd' | 'clears' | 'forges'>;
+  readonly plan: Habits & Pick<FaultPlan, 'deletes' | 'burials' | 'crowd' | 'clears' | 'forges'>;
   /** One operation is done. */
   readonly did: () => void;
 }
@@ -79,6 +80,8 @@ export class Application {
 
   private async step(query: Query, staged: Staged[]): Promise<void> {
     const { random, model, plan } = this.ports;
+    if (plan.families > 0 && random.next() < plan.families) return this.family(query, staged);
+    if (plan.removals > 0 && random.next() < plan.removals) return this.remove(query, staged);
     const draw = model.living >= plan.crowd ? 0.34 + 0.66 * random.next() : random.next();
     this.ports.did();
     if (draw < 0.18) await this.insert(query, staged, 'person');
@@ -91,15 +94,53 @@ export class Application {
     else await this.update(query, staged, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
   }
 
-  private async insert(query: Query, staged: Staged[], entity: EntityId): Promise<void> {
+  /** Two who refer to each other, what belongs to one of them and its parts: nobody has heard of any of it (F121, F122). */
+  private async family(query: Query, staged: Staged[]): Promise<void> {
+    const { plan } = this.ports;
+    const one = await this.insert(query, staged, 'person');
+    const other = await this.insert(query, staged, 'person');
+    if (one === null || other === null) return;
+    for (const [from, to] of [
+      [one, other],
+      [other, one],
+    ] as const)
+      if (!removable(to.key)) await query(`update hub.person set boss = $2 where id = $1`, [from.id, to.id]);
+    await this.follow(query, staged, one);
+    const parcel = await this.insert(query, staged, 'parcel', removable(one.key) ? null : one.id);
+    if (parcel === null || (plan.burials && disposable(parcel.key))) return;
+    for (let i = 0; i < 2; i += 1) await this.insert(query, staged, 'line', parcel.id);
+  }
+
+  /** One who is known everywhere comes to refer to a newcomer, and changes besides: a part of that cannot be told to a spoke yet. */
+  private async follow(
+    query: Query,
+    staged: Staged[],
+    newcomer: { readonly id: string; readonly key: string },
+  ): Promise<void> {
+    if (removable(newcomer.key)) return;
+    const { rows } = await query(`select id::text, key from hub.person order by id`);
+    const id = this.one(rows)['id'] ?? '';
+    await query(`update hub.person set boss = $2 where id = $1`, [id, newcomer.id]);
+    await this.update(query, staged, 'person', id);
+  }
+
+  /** `target`: what it refers to; null = any. Null where there is nothing to refer to. */
+  private async insert(
+    query: Query,
+    staged: Staged[],
+    entity: EntityId,
+    target: string | null = null,
+  ): Promise<{ readonly id: string; readonly key: string } | null> {
     const { model, random } = this.ports;
-    const columns: Record<string, string | null> = { id: this.ids.uuid() };
-    if (entity !== 'person') {
-      const target = entity === 'parcel' ? 'person' : 'parcel';
-      const { rows } = await query(`select id::text, key from hub.${target} order by id`);
+    const id = this.ids.uuid();
+    const columns: Record<string, string | null> = { id };
+    if (entity !== 'person' && target !== null) columns[entity === 'parcel' ? 'owner' : 'parcel'] = target;
+    else if (entity !== 'person') {
+      const referred = entity === 'parcel' ? 'person' : 'parcel';
+      const { rows } = await query(`select id::text, key from hub.${referred} order by id`);
       const goes = (key: string): boolean => removable(key) || (this.ports.plan.burials && disposable(key));
       const usable = rows.filter((row) => !goes(row['key'] ?? ''));
-      if (usable.length === 0) return;
+      if (usable.length === 0) return null;
       columns[entity === 'parcel' ? 'owner' : 'parcel'] = this.one(usable)['id'] ?? '';
     }
     const key = model.nextKey(entity);
@@ -112,12 +153,13 @@ export class Application {
       `insert into hub.${entity} (${names.join(', ')}) values (${names.map((_, i) => `$${i + 1}`).join(', ')})`,
       Object.values(columns),
     );
+    return { id, key };
   }
 
-  private async update(query: Query, staged: Staged[], entity: EntityId): Promise<void> {
-    const { rows } = await query(`select id::text from hub.${entity} where ${livesSql(entity)} order by id`);
+  private async update(query: Query, staged: Staged[], entity: EntityId, known: string | null = null): Promise<void> {
+    const { rows } = await query(`select id::text, key from hub.${entity} where ${livesSql(entity)} order by id`);
     if (rows.length === 0) return;
-    const id = this.one(rows)['id'];
+    const id = known ?? this.one(this.hot(rows))['id'];
     const fields = this.some(writable(entity, 'hub'));
     const columns = fields.map((field) => `${field.field}::text as ${field.field}`).join(', ');
     const { rows: held } = await query(
@@ -206,6 +248,14 @@ export class Application {
     });
     if (cleared) return field.shape === 'text' && random.next() < 0.5 ? '' : null;
     return hubValue(field.shape, token, over);
+  }
+
+  /** Those that somebody has just touched, where the plan draws people together. */
+  private hot(rows: readonly Record<string, string | null>[]): readonly Record<string, string | null>[] {
+    const { model, plan, random } = this.ports;
+    if (plan.focus <= 0 || random.next() >= plan.focus) return rows;
+    const hot = rows.filter((row) => model.recent.includes(keyOf(row['key'] ?? null) ?? ''));
+    return hot.length === 0 ? rows : hot;
   }
 
   private one<T>(list: readonly T[]): T {

@@ -1,9 +1,10 @@
 // Owns which faults a seed brings: swarm style, each seed has a random few of them, so that one cannot always hide another.
 import type { Random } from '../../src/base/random.js';
 import type { Fault, FaultSettings } from '../../src/connectors/memory/faults.js';
+import { plainHabits, type Habits } from './habits.js';
 import { spokeNames, type SpokeId } from './world.js';
 
-export interface FaultPlan {
+export interface FaultPlan extends Habits {
   readonly actRate: number;
   readonly faultRate: number;
   readonly passMs: number;
@@ -19,6 +20,8 @@ export interface FaultPlan {
   /** Chance to die at a named instant. */
   readonly crashpointRate: number;
   readonly crashpoints: Readonly<Record<string, number>>;
+  /** Chance that a statement of this name fails without an effect (F38). */
+  readonly refusals: Readonly<Record<string, number>>;
   /** A process stops, another takes over, the first one wakes (F24). */
   readonly stalls: boolean;
   /** Every connection to Postgres ends at once. */
@@ -99,6 +102,7 @@ export function drawFaults(random: Random): FaultPlan {
     livesMax: 2 + Math.floor(random.next() * 6),
     crashpointRate: chance(0.5) ? random.next() * 0.03 : 0,
     crashpoints: {},
+    refusals: {},
     stalls: chance(0.15),
     restarts: chance(0.3),
     clockSteps: chance(0.3),
@@ -121,6 +125,7 @@ export function drawFaults(random: Random): FaultPlan {
     // Small pages have more edges, large ones let more than one thing happen to a record between two of them.
     batches: chance(0.3) ? 1 : chance(0.5) ? 5 : batchesMax,
     burials: chance(0.5),
+    ...plainHabits,
     spokes,
   };
 }

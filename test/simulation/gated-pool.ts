@@ -15,6 +15,8 @@ export interface GateOptions {
   readonly owner: Owner;
   /** Virtual wall clock of the hub, ms. */
   readonly hubNowMs: () => number;
+  /** Does this statement fail without an effect, as on a full disk (F38)? */
+  readonly fails?: (label: string) => boolean;
   readonly onResult?: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
 }
 
@@ -164,10 +166,11 @@ class GatedClient {
     }
     if (touchesHub) this.touchesHub = true;
     const label = given.name ?? shortened;
-    const { scheduler, owner, onResult } = this.gate;
+    const { scheduler, owner, onResult, fails } = this.gate;
     const body = async (): Promise<{ rows: unknown[] }> => {
       this.lent.running += 1;
       try {
+        if (fails?.(label) === true) throw Object.assign(new Error('the server is short of room'), { code: '53100' });
         const result = await this.send(statement, text, values);
         onResult?.(label, given.values ?? [], result.rows);
         return result;

@@ -52,12 +52,18 @@ export interface LifeOptions {
   /** Spokes whose calls are counted, in the hub. */
   readonly quotas: readonly SpokeId[];
   readonly pollMs: number;
+  readonly captureMs: number;
+  readonly captureMessages: number;
+  /** The longest that an answer is on its way now. */
+  readonly answerMs: () => number;
   /** Named instant: true = the process dies here. */
   readonly dies: (name: string) => boolean;
   readonly died: (name: string) => void;
   readonly violated: (message: string) => void;
   /** Does the server lose the next acknowledgement? */
   readonly forgets: () => boolean;
+  /** Does the server refuse a statement of this name? */
+  readonly fails: (label: string) => boolean;
   readonly onResult: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
   /** Around every call of a spoke, at its effect. */
   readonly watch: (spoke: SpokeId, call: Spoke) => Spoke;
@@ -88,17 +94,17 @@ export class Life {
   private readonly live = new Map<SpokeName, LiveSpoke>();
 
   constructor(private readonly options: LifeOptions) {
-    const { scheduler, backends, url, number, seed, offset, onResult } = options;
+    const { scheduler, backends, url, number, seed, offset, onResult, fails } = options;
     this.owner = new Owner(`life${number}`);
     this.clock = scheduler.clockOf(this.owner, offset);
     this.random = seeded(seed * 1_000 + number);
     this.pool = new GatedPool(
       { url, applicationName: this.owner.name, max: 14, clock: this.clock, random: this.random },
-      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
+      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult, fails },
     );
     this.apart = new GatedPool(
       { url, applicationName: this.owner.name, max: 14, clock: this.clock, random: this.random },
-      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult },
+      { scheduler, backends, owner: this.owner, hubNowMs: () => this.clock.now(), onResult, fails },
     );
   }
 
@@ -184,7 +190,7 @@ export class Life {
   }
 
   private async capture(context: EngineContext, signal: AbortSignal): Promise<void> {
-    const { limits, violated, forgets, mapping, slot, slotMemory } = this.options;
+    const { limits, violated, forgets, mapping, slot, slotMemory, captureMs, captureMessages } = this.options;
     const position = await loadPosition(context.pool, slot);
     if (position === null) throw new Error('no position');
     const source = new PeekedSource({
@@ -194,7 +200,8 @@ export class Life {
       slot,
       memory: slotMemory,
       publication: publicationName,
-      pollMs: 200,
+      pollMs: captureMs,
+      messagesMax: captureMessages,
       violated,
       forgets,
     });
@@ -302,6 +309,8 @@ export class Life {
             ),
           { actor: id },
         );
+        const answerMs = this.options.answerMs();
+        if (answerMs > 0) await clock.sleep(Math.floor(random.next() * answerMs));
         await scheduler.io(owner, `answer ${id}`, () => Promise.resolve(), { actor: id });
         if ('error' in answer) throw answer.error;
         return answer.value;

@@ -36,6 +36,9 @@ export interface Instant {
   readonly watchMs: number;
 }
 
+/** So many records are what everybody is at. */
+const recentMax = 2;
+
 export class Model {
   readonly edits = new Map<number, Edit>();
   /** Superseded token → the tokens that were knowingly written over it. */
@@ -54,6 +57,8 @@ export class Model {
   readonly merged = new Map<string, Set<string>>();
   /** What all counts of a counter add up to, per key. */
   readonly counts = new Map<string, number>();
+  /** Keys that somebody touched last, the newest first. */
+  recent: readonly string[] = [];
   /** Keys made at more than one site: they meet by matching. */
   private tokens = 0;
   private keyCount = 0;
@@ -77,6 +82,7 @@ export class Model {
   /** From now on it may turn up anywhere. */
   record(edit: Edit): void {
     this.edits.set(edit.token, edit);
+    this.heed(edit.key);
     for (const token of edit.over) {
       if (token === edit.token) continue;
       this.heirs.set(token, [...(this.heirs.get(token) ?? []), edit.token]);
@@ -104,8 +110,13 @@ export class Model {
     this.deletions.set(key, [...(this.deletions.get(key) ?? []), { site, shown }]);
   }
 
+  private heed(key: string): void {
+    if (this.recent[0] !== key) this.recent = [key, ...this.recent.filter((one) => one !== key)].slice(0, recentMax);
+  }
+
   /** Deleted and brought back: whether it lives anywhere is for the engine to decide. */
   touch(key: string, site: Site): void {
+    this.heed(key);
     this.deleted.set(key, (this.deleted.get(key) ?? new Set<Site>()).add(site));
   }
 

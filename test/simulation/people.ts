@@ -4,9 +4,10 @@ import type { ChildChanges } from '../../src/connectors/memory/store.js';
 import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import type { Row } from '../../src/connectors/memory/table.js';
 import type { RemoteValue } from '../../src/model/record.js';
-import { remotePath } from '../../src/model/ids.js';
+import { externalId, objectName, remotePath } from '../../src/model/ids.js';
 import { keyOf, remoteValue, shownAt, tokensOf, type Model } from './model.js';
 import type { FaultPlan } from './faults.js';
+import type { Habits } from './habits.js';
 import {
   counterPaths,
   followedEntities,
@@ -25,21 +26,26 @@ export interface PeoplePorts {
   /** Scheduler's count. */
   readonly at: () => { readonly at: number; readonly atMs: number; readonly watchMs: number };
   readonly note: (line: string) => void;
-  readonly plan: Pick<
-    FaultPlan,
-    'deletes' | 'burials' | 'crowd' | 'forbidden' | 'together' | 'clears' | 'merges' | 'twins'
-  >;
+  readonly plan: Habits &
+    Pick<FaultPlan, 'deletes' | 'burials' | 'crowd' | 'forbidden' | 'together' | 'clears' | 'merges' | 'twins'>;
   /** One operation is done. */
   readonly did: () => void;
 }
 
+/** Where a parcel names its owner. */
+const ownerPaths = { alpha: 'Owner', beta: 'client' } as const;
+
 export class People {
+  /** Edited, and about to be deleted. */
+  private doomed: { readonly spoke: SpokeId; readonly entity: EntityId; readonly id: string } | null = null;
+
   constructor(private readonly ports: PeoplePorts) {}
 
   act(): void {
     const { random } = this.ports;
     this.ports.did();
     const spoke = this.one(spokeNames);
+    if (this.habit(spoke)) return;
     const isFull = this.ports.model.living >= this.ports.plan.crowd;
     const draw = isFull ? 0.36 + 0.64 * random.next() : random.next();
     if (draw < 0.04 && this.ports.plan.twins) this.twin(spoke);
@@ -55,6 +61,61 @@ export class People {
     else this.edit(spoke, draw < 0.85 ? 'person' : draw < 0.93 ? 'parcel' : 'line');
   }
 
+  /** What only some plans ask for. Nothing is drawn where a plan does not. */
+  private habit(spoke: SpokeId): boolean {
+    const { plan, random } = this.ports;
+    const draws = (share: number): boolean => share > 0 && random.next() < share;
+    const able = spoke === 'gamma' ? 'beta' : spoke;
+    if (this.doomed !== null) this.removeDoomed();
+    else if (draws(plan.reminders)) this.remind(able);
+    else if (draws(plan.families)) this.family(able);
+    else if (plan.twins && draws(plan.twinShare)) this.twin(spoke);
+    else if (plan.deletes && draws(plan.removals)) this.remove(spoke);
+    else if (plan.deletes && draws(plan.revives)) this.undelete(able);
+    // Where no overlap shows a skipped record once more.
+    else if (plan.together && draws(plan.bundleShare)) this.together('alpha');
+    else return false;
+    return true;
+  }
+
+  private removeDoomed(): void {
+    const { doomed } = this;
+    if (doomed === null) return;
+    const { spoke, entity, id } = doomed;
+    const path = followedEntities[entity].keys[spoke]?.path ?? '';
+    const row = this.someone(spoke, entity, undefined, id);
+    const key = keyOf(row?.fields[remotePath(path)]);
+    // Still set: it is edited no more.
+    if (key !== null) this.removeRecord(spoke, entity, (one) => one === key);
+    this.doomed = null;
+  }
+
+  /** An event of a while ago comes once more, or late. */
+  private remind(spoke: 'alpha' | 'beta'): void {
+    const { remotes, note } = this.ports;
+    const past = remotes[spoke].ledger.slice(-3);
+    if (past.length === 0) return;
+    const { object, id } = this.one(past);
+    note(`${spoke}: word of ${id} comes late`);
+    const hint = { object: objectName(object), externalId: externalId(id), deleted: false };
+    remotes[spoke].tell({ kind: 'hint', hint });
+  }
+
+  /** A parent, a child of it and a child of that, all in one moment (F122). */
+  private family(spoke: 'alpha' | 'beta'): void {
+    const { remotes, did } = this.ports;
+    const place = followedEntities.person.keys[spoke];
+    const person = this.create(spoke, 'person');
+    if (place === undefined || person === null) return;
+    const key = keyOf(remotes[spoke].get(place.object, person)?.fields[remotePath(place.path)]) ?? '';
+    did();
+    // Nothing refers to one that may be deleted.
+    const owner: Record<string, RemoteValue> = removable(key) ? {} : { [ownerPaths[spoke]]: person };
+    const parcel = this.create(spoke, 'parcel', owner);
+    did();
+    if (parcel !== null) this.createLine(spoke, parcel);
+  }
+
   /** The same person, made once more by somebody who does not know. */
   private twin(spoke: SpokeId): void {
     const { model, remotes, at } = this.ports;
@@ -65,7 +126,9 @@ export class People {
       entity === 'person' && !here.has(key) && !model.deleted.has(key) ? [key] : [],
     );
     if (known.length === 0) return;
-    const id = this.create(spoke, 'person', {}, this.one(known));
+    const hot = known.filter((key) => model.recent.includes(key));
+    const isHot = this.ports.plan.focus > 0 && hot.length > 0 && this.ports.random.next() < this.ports.plan.focus;
+    const id = this.create(spoke, 'person', {}, this.one(isHot ? hot : known));
     if (id === null) return;
     model.twins.set(`${spoke}/${id}`, at());
     model.doubled.add(keyOf(remotes[spoke].get(place.object, id)?.fields[remotePath(place.path)]) ?? '');
@@ -86,9 +149,9 @@ export class People {
       const path = field.paths[spoke];
       if (path !== undefined && random.next() < 0.6) fields[path] = this.write(spoke, entity, key, field, []);
     }
-    if (entity === 'parcel' && spoke !== 'gamma') {
+    if (entity === 'parcel' && spoke !== 'gamma' && more[ownerPaths[spoke]] === undefined) {
       const owner = this.someone(spoke, 'person', (one) => !removable(one));
-      if (owner !== null) fields[spoke === 'alpha' ? 'Owner' : 'client'] = owner.id;
+      if (owner !== null) fields[ownerPaths[spoke]] = owner.id;
     }
     if (this.ports.plan.forbidden && entity === 'person' && known === null && removable(key))
       this.forbid(spoke, fields);
@@ -103,10 +166,12 @@ export class People {
     if (typeof fields[path] === 'string') fields[path] = `${forbidden} ${fields[path]}`;
   }
 
-  private createLine(spoke: SpokeId): void {
+  /** In any parcel, or in this one. */
+  private createLine(spoke: SpokeId, within: string | null = null): void {
     if (spoke === 'gamma') return;
     const { model, remotes } = this.ports;
-    const parcel = this.someone(spoke, 'parcel', (one) => !this.ports.plan.burials || !disposable(one));
+    const lasts = (one: string): boolean => !this.ports.plan.burials || !disposable(one);
+    const parcel = this.someone(spoke, 'parcel', lasts, within);
     if (parcel === null) return;
     const key = model.nextKey('line');
     const [field] = followedEntities.line.fields;
@@ -124,10 +189,14 @@ export class People {
 
   private edit(spoke: SpokeId, entity: EntityId): void {
     if (entity === 'line' && spoke !== 'beta') return this.editChild(spoke);
+    const row = this.someone(spoke, entity);
+    if (row !== null) this.editRow(spoke, entity, row);
+  }
+
+  private editRow(spoke: SpokeId, entity: EntityId, row: Row): void {
     const { remotes } = this.ports;
     const place = followedEntities[entity].keys[spoke];
-    const row = this.someone(spoke, entity);
-    if (place === undefined || row === null) return;
+    if (place === undefined) return;
     const fields: Record<string, RemoteValue> = {};
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
     for (const field of this.some(writable(entity, spoke))) {
@@ -165,10 +234,16 @@ export class People {
 
   /** Only records that nothing refers to: the hub's own foreign keys would refuse the rest. */
   private removeRecord(spoke: SpokeId, entity: EntityId, wanted: (key: string) => boolean): void {
-    const { model, remotes } = this.ports;
-    const row = this.someone(spoke, entity, wanted);
+    const { model, remotes, plan } = this.ports;
+    const found = this.someone(spoke, entity, wanted);
     const place = followedEntities[entity].keys[spoke];
-    if (row === null || place === undefined) return;
+    if (found === null || place === undefined) return;
+    if (plan.hasty && spoke !== 'gamma' && this.doomed === null) {
+      this.editRow(spoke, entity, found);
+      this.doomed = { spoke, entity, id: found.id };
+      return;
+    }
+    const row = remotes[spoke].get(place.object, found.id) ?? found;
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
     model.remove(key, spoke, shownAt(spoke, entity, row.fields));
     remotes[spoke].remove(place.object, row.id);
@@ -238,7 +313,7 @@ export class People {
     const { remotes, random } = this.ports;
     remotes[spoke].together(
       () => {
-        for (let i = 0; i < 3; i += 1) {
+        for (let i = 0; i < this.ports.plan.bundle; i += 1) {
           this.ports.did();
           this.edit(spoke, 'person');
         }
@@ -271,13 +346,29 @@ export class People {
     return remoteValue(field.shape, token, over);
   }
 
-  private someone(spoke: SpokeId, entity: EntityId, wanted: (key: string) => boolean = () => true): Row | null {
+  /** `id`: this one and no other. */
+  private someone(
+    spoke: SpokeId,
+    entity: EntityId,
+    wanted: (key: string) => boolean = () => true,
+    id: string | null = null,
+  ): Row | null {
     const place = followedEntities[entity].keys[spoke];
     if (place === undefined) return null;
+    const keyed = (row: Row): string => keyOf(row.fields[remotePath(place.path)]) ?? '';
     const rows = this.ports.remotes[spoke]
       .list(place.object)
-      .filter((row) => wanted(keyOf(row.fields[remotePath(place.path)]) ?? ''));
-    return rows.length === 0 ? null : this.one(rows);
+      .filter((row) => wanted(keyed(row)) && (id === null || row.id === id));
+    if (rows.length === 0) return null;
+    return this.one(this.hot(rows, keyed));
+  }
+
+  /** Those that somebody has just touched, where the plan draws them together. */
+  private hot<T>(rows: readonly T[], keyed: (row: T) => string): readonly T[] {
+    const { model, plan, random } = this.ports;
+    if (plan.focus <= 0 || random.next() >= plan.focus) return rows;
+    const hot = rows.filter((row) => model.recent.includes(keyed(row)));
+    return hot.length === 0 ? rows : hot;
   }
 
   private one<T>(list: readonly T[]): T {

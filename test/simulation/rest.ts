@@ -5,6 +5,7 @@ import type { RemoteValue } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';
 import type { Queryable } from '../../src/store/pool.js';
 import { keyOf, tokensOf, type Model } from './model.js';
+import { promiseProblems } from './oracle-conflicts.js';
 import { followedEntities, forbidden, hubEntities, spokeNames, type EntityId, type SpokeId } from './world.js';
 
 type Rows = readonly Record<string, string | null>[];
@@ -19,6 +20,7 @@ export async function restProblems(ports: RestPorts): Promise<readonly string[]>
   return [
     ...(await journalProblems(ports)),
     ...(await conflictProblems(ports)),
+    ...(await promiseProblems(ports)),
     ...(await referenceProblems(ports)),
     ...(await parkedProblems(ports)),
   ];
@@ -59,7 +61,7 @@ async function journalProblems({ db }: RestPorts): Promise<readonly string[]> {
   return problems;
 }
 
-/** Whose value must have won, by the mapping's policy alone; null: by time, which is not followed here. */
+/** Whose value must have won, by the mapping's policy alone; null: it says nothing of this field. */
 function winnerOf(field: string, spoke: string, hub: string | null, shown: string | null): string | null {
   const greater = (a: string | null, b: string | null): boolean => Number(a ?? -Infinity) > Number(b ?? -Infinity);
   if (field === 'note') return spoke === 'alpha' ? 'spoke' : 'hub';
@@ -74,7 +76,8 @@ function winnerOf(field: string, spoke: string, hub: string | null, shown: strin
 async function conflictProblems({ db, model }: RestPorts): Promise<readonly string[]> {
   const rows = await read(
     db,
-    `select entity, hub_id, field, spoke, policy, winner, base, hub_value, spoke_value from truespoke.conflict
+    `select entity, hub_id, field, spoke, policy, winner, base, hub_value, spoke_value,
+            (coalesce(spoke_at > hub_at, false))::text as spoke_is_later from truespoke.conflict
       where policy not in ('delete', 'repair', 'ping_pong')
             -- What was asked about a record that was merged away is past; both values stay in the log.
         and not (policy = 'review' and state = 'resolved'
@@ -86,7 +89,9 @@ async function conflictProblems({ db, model }: RestPorts): Promise<readonly stri
     const [field, spoke, winner] = [row['field'] ?? '', row['spoke'] ?? '', row['winner'] ?? ''];
     const [hub, shown] = [row['hub_value'] ?? null, row['spoke_value'] ?? null];
     const what = `${row['entity']} ${row['hub_id']}.${field} at ${spoke}: hub ${hub?.slice(0, 30)}, spoke ${shown?.slice(0, 30)}`;
-    const wanted = winnerOf(field, spoke, hub, shown);
+    // Law 3, `latest`: the later of the two times that are kept beside the values; where one is not known, the hub's value stands.
+    const latest = row['spoke_is_later'] === 'true' ? 'spoke' : 'hub';
+    const wanted = row['policy'] === 'latest' ? latest : winnerOf(field, spoke, hub, shown);
     if (wanted !== null && wanted !== winner) problems.push(`decided for ${winner}, not ${wanted}: ${what}`);
     problems.push(...falseConflict(model, row, what));
   }
@@ -155,9 +160,15 @@ async function referenceProblems({ db, remotes }: RestPorts): Promise<readonly s
 async function parkedProblems({ db }: RestPorts): Promise<readonly string[]> {
   const rows = await read(
     db,
-    `select direction, spoke, entity, key, code from truespoke.parked
+    `select direction, spoke, entity, key, code from truespoke.parked p
       where state in ('open', 'waiting')
-        and (code in ('throttled', 'stale') or code = 'hub_refused_23514' and payload::text not ilike $1) order by id`,
+        and (code in ('throttled', 'stale') or code = 'hub_refused_23514' and payload::text not ilike $1
+             -- What the spoke shows can be taken in, or is parked itself (law 9).
+             or code = 'changed_meanwhile' and not exists (
+               select from truespoke.link l
+                 join truespoke.parked i on i.spoke = l.spoke and i.entity = l.entity and i.key = l.external_id
+                where l.spoke = p.spoke and l.entity = p.entity and l.hub_id = p.key
+                  and i.direction = 'in' and i.state in ('open', 'waiting'))) order by id`,
     [`%${forbidden}%`],
   );
   return rows.map((row) => `parked for no fault of its own: ${Object.values(row).join(' ')}`);

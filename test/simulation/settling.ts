@@ -7,6 +7,7 @@ import { objectsOf } from '../../src/mapping/selection.js';
 import { transaction } from '../../src/store/pool.js';
 import { lateMsMax } from './faults.js';
 import { flushText, moveSlot } from './source.js';
+import { unreadProblems } from './oracle-unread.js';
 import { driftSince, lastRun, parkedByThrottle } from './rest.js';
 import type { Simulation } from './simulation.js';
 import { followedEntities, mapping, spokeNames } from './world.js';
@@ -15,6 +16,7 @@ import { followedEntities, mapping, spokeNames } from './world.js';
 const waitMs = 6_000;
 const deadlineMs = 4 * 3_600_000;
 const roundsMax = 30;
+const damaged = 'after damage';
 const polledObjects = spokeNames.reduce((sum, name) => sum + objectsOf(mapping, spokeName(name)).length, 0);
 
 export class Settling {
@@ -30,12 +32,13 @@ export class Settling {
     for (const name of spokeNames) run.remotes[name].settle();
     for (let round = 1; ; round += 1) {
       await this.settleDown(endMs);
+      if (round === 1 && run.scheduler.nowMs < endMs)
+        for (const found of await unreadProblems(run.restPorts)) run.fail(found);
       const [before, last] = [await this.state(), await lastRun(run.monitor)];
       run.scheduler.note(`phase: sweeps, round ${round} ${when}`);
       await this.sweepAll();
       run.scheduler.note(`phase: quiet after sweeps, round ${round} ${when}`);
-      if (round === 1 && when === 'after healing')
-        for (const found of await driftSince(run.monitor, last)) run.fail(found);
+      if (round === 1 && when !== damaged) for (const found of await driftSince(run.monitor, last)) run.fail(found);
       await this.quiesce(waitMs, waitMs);
       if (run.broken || (before === (await this.state()) && (await this.busy()) === '')) return;
       if (run.scheduler.nowMs > endMs || round >= roundsMax) {
@@ -66,7 +69,7 @@ export class Settling {
         run.scheduler.note(`${name}: ${row.id} is damaged`);
       }
     }
-    await this.converge('after damage');
+    await this.converge(damaged);
     if (!run.broken) for (const one of await run.oracle.atRest()) run.fail(`after damage: ${one}`);
   }
 
@@ -136,10 +139,13 @@ export class Settling {
   private async quiesce(ms: number, leapMs: number): Promise<void> {
     const { run } = this;
     const endMs = run.scheduler.nowMs + ms;
+    const eventsMax = run.scheduler.fired + run.eventsMax;
     for (;;) {
       while (run.scheduler.ready > 0) {
         await run.scheduler.fire();
         run.oracle.checkLedgers();
+        // What is due again as soon as it is done never lets time pass.
+        if (run.scheduler.fired > eventsMax) run.fail(`no rest: something never ceases: ${await this.busy()}`);
         if (run.broken) return;
       }
       if (run.scheduler.nowMs >= endMs) return;

@@ -3,6 +3,7 @@
 import type { Fault } from '../../src/connectors/memory/faults.js';
 import type { SimulationCase } from './case.js';
 import type { FaultPlan } from './faults.js';
+import { plainHabits } from './habits.js';
 import { spokeNames } from './world.js';
 
 /** Runs a smaller case; null = it keeps every law. */
@@ -74,6 +75,7 @@ function simplerPlans(plan: FaultPlan): readonly Simpler[] {
   return [
     (now) => ({ ...now, faultsMin: 0 }),
     (now) => ({ ...now, idlePolls: 0 }),
+    (now) => ({ ...now, ...plainHabits }),
     (now) => ({ ...now, crashpointRate: 0 }),
     (now) => ({ ...now, faultRate: 0 }),
     ...kinds.map((kind): Simpler => (now) => ({ ...now, [kind]: false })),

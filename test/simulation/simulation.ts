@@ -24,7 +24,7 @@ import { Oracle, Violation } from './oracle.js';
 import { People } from './people.js';
 import type { SlotMemory } from './source.js';
 import { Settling } from './settling.js';
-import { restProblems } from './rest.js';
+import { restProblems, type RestPorts } from './rest.js';
 import { Owner, Scheduler } from './scheduler.js';
 import { Troubles } from './troubles.js';
 import { watched } from './watch.js';
@@ -163,6 +163,11 @@ export class Simulation {
     });
   }
 
+  /** More than these in one phase, and something never ends. */
+  get eventsMax(): number {
+    return Math.max(100, this.options.operations) * eventsMaxPerOperation;
+  }
+
   get broken(): boolean {
     return this.violations.length > 0;
   }
@@ -239,8 +244,12 @@ export class Simulation {
     void life.sweep(spoke);
   }
 
+  get restPorts(): RestPorts {
+    return { db: this.monitor, model: this.model, remotes: this.remotes };
+  }
+
   private async atRest(): Promise<readonly string[]> {
-    return restProblems({ db: this.monitor, model: this.model, remotes: this.remotes });
+    return restProblems(this.restPorts);
   }
 
   private get instant(): Instant {
@@ -318,10 +327,14 @@ export class Simulation {
       limits: this.limits(),
       quotas: this.plan.quotas,
       pollMs: this.plan.pollMs,
+      captureMs: this.plan.captureMs,
+      captureMessages: this.plan.captureMessages,
+      answerMs: () => (this.healed ? 0 : this.plan.answerMs),
       dies: (name) => this.troubles.dies(name),
       died: (name) => this.end(life, name),
       violated: (message) => this.fail(message),
       forgets: () => this.troubles.forgetsAck(),
+      fails: (label) => this.troubles.fails(label),
       onResult: (label, values, rows) => this.oracle.hear(label, values, rows, this.scheduler.fired),
       watch: (name, spoke) =>
         watched(name, spoke, {
@@ -373,11 +386,9 @@ export class Simulation {
   }
 
   private async safety(): Promise<void> {
-    const { operations } = this.options;
     let untilLook = 40;
     while (this.left > 0 || this.acting > 0) {
-      if (this.scheduler.fired > operations * eventsMaxPerOperation)
-        this.fail('no rest: too many events for so few operations');
+      if (this.scheduler.fired > this.eventsMax) this.fail('no rest: too many events for so few operations');
       await this.afterlife();
       const draw = this.random.next();
       if (this.left > 0 && draw < this.plan.actRate) this.act();

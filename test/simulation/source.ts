@@ -42,6 +42,8 @@ export interface PeekedSourceOptions {
   readonly publication: string;
   /** Waits between looks, ms. */
   readonly pollMs: number;
+  /** The most that one read brings. */
+  readonly messagesMax: number;
   readonly violated: (message: string) => void;
   /** The server loses this acknowledgement, as one that crashes before its checkpoint does (F4): the next stream begins before it. */
   readonly forgets: () => boolean;
@@ -58,7 +60,7 @@ export class PeekedSource implements ReplicationSource {
   constructor(private readonly options: PeekedSourceOptions) {}
 
   async read(): Promise<SourceBatch> {
-    const { pool, clock, random, slot, publication, pollMs } = this.options;
+    const { pool, clock, random, slot, publication, pollMs, messagesMax } = this.options;
     if (this.ready.length === 0) {
       await clock.sleep(1 + Math.floor(random.next() * pollMs));
       // Asked before looking: whatever is committed up to here is either in the answer or none of ours. It is a commit of its own,
@@ -73,7 +75,7 @@ export class PeekedSource implements ReplicationSource {
       if (this.ready.length === 0) return { messages: [], serverLsn: parseLsn(at[0]?.['lsn'] ?? '0/0') };
     }
     // A transaction may come in pieces.
-    const size = 1 + Math.floor(random.next() * 12);
+    const size = 1 + Math.floor(random.next() * messagesMax);
     const messages = this.ready.splice(0, size);
     return { messages, serverLsn: zeroLsn };
   }

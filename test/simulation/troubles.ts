@@ -57,6 +57,16 @@ export class Troubles {
     return true;
   }
 
+  /** Does this statement of the engine fail? */
+  fails(label: string): boolean {
+    const { plan, healed, scheduler } = this.run;
+    const rate = plan.refusals[label] ?? 0;
+    if (healed || rate <= 0 || this.random.next() >= rate) return false;
+    scheduler.note(`  ${label} fails`);
+    this.count += 1;
+    return true;
+  }
+
   /** One that is forgotten is a trouble only when a stream begins anew: it is not counted. */
   forgetsAck(): boolean {
     const { plan, healed } = this.run;

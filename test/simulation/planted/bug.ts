@@ -21,7 +21,7 @@ export interface PlantedBug extends Edit {
   /** Faults that it needs more often than chance brings them. */
   readonly plan?: Partial<FaultPlan>;
   readonly operations?: number;
-  /** Why no seed shows it: another rule holds, or the world lacks something. Without this, escaping is a hole to close. */
+  /** Why no seed shows it: which other rule holds the law. Hunted only by name. Without this, escaping is a hole to close. */
   readonly escapes?: string;
 }
 

@@ -1,6 +1,6 @@
 // Planted bugs of capture: what was committed to the hub must be journaled, marked and only then acknowledged (law 6).
 import type { PlantedBug } from './bug.js';
-import { diesAt, growing } from './plans.js';
+import { diesAt, gathering, growing, leisurely } from './plans.js';
 
 const file = 'src/outbound/capture.ts';
 const reader = 'src/outbound/change-reader.ts';
@@ -72,6 +72,8 @@ export const captureBugs: readonly PlantedBug[] = [
     file: 'src/outbound/gathered.ts',
     find: `{ ...dirty, after: union(before.after, dirty.after) }`,
     replace: `dirty`,
+    plan: gathering,
+    operations: 60,
     why: 'two changes of one record in one batch: only the later one is compared with the base',
   },
   {
@@ -105,7 +107,7 @@ export const captureBugs: readonly PlantedBug[] = [
     file: reader,
     find: `    for (const parent of new Set(valuesOf(route.parentField))) {`,
     replace: `    for (const parent of valuesOf(route.parentField).slice(1)) {`,
-    plan: growing,
+    plan: { ...leisurely, ...growing },
     why: 'an inserted child has no old parent: the parent that embeds it hears nothing',
   },
   {

@@ -1,6 +1,21 @@
 // Planted bugs of inbound: what a spoke shows is judged against the base, once, and nothing of it is lost (laws 1, 3, 4, 7, 8, 9).
 import type { PlantedBug } from './bug.js';
-import { coarse, conflicts, diesAt, growing, hides, lagging, lost, stale } from './plans.js';
+import {
+  coarse,
+  conflicts,
+  crossing,
+  crowded,
+  diesReading,
+  families,
+  growing,
+  hasty,
+  hides,
+  lagging,
+  lost,
+  returns,
+  stale,
+  twins,
+} from './plans.js';
 
 const decide = 'src/inbound/decide.ts';
 const merge = 'src/inbound/merge.ts';
@@ -51,7 +66,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `  if (link?.state === 'tombstone' && dated && !(record.version > link.version)) {`,
     replace: `  if (link?.state === 'tombstone') {`,
-    plan: { deletes: true },
+    plan: returns,
     why: 'a record that came back stays deleted in the hub',
   },
   {
@@ -60,7 +75,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `  if (link.state === 'tombstone') return revive(context, stages, incoming, link, normalised);`,
     replace: `  if (link.state === 'tombstone') return { kind: 'unlinked', incoming, fields, later };`,
-    plan: { deletes: true },
+    plan: returns,
     why: 'the record that came back is taken for another one',
   },
   {
@@ -71,7 +86,7 @@ export const inboundBugs: readonly PlantedBug[] = [
       order by l.external_id for update\`,`,
     replace: `      where l.spoke = $1 and l.entity = $2 and l.external_id = any($3::text[]) and l.state <> 'tombstone'
       order by l.external_id for update\`,`,
-    plan: { ...stale, deletes: true },
+    plan: returns,
     why: 'a read that lags behind a deletion makes the record anew',
   },
   {
@@ -84,7 +99,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     replace: `      state: 'tombstone',
       base: {},
       version: '' as never,`,
-    plan: { ...stale, deletes: true },
+    plan: hasty,
     why: 'a read older than the deletion brings the record back',
   },
   {
@@ -102,7 +117,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `why: 'deleted_in_hub', conflicts: overruled(context, link, fields) };`,
     replace: `why: 'deleted_in_hub', conflicts: [] };`,
-    plan: { ...conflicts, deletes: true },
+    plan: crossing,
     why: 'the hub deletes what the spoke has edited: the edit is gone without a trace',
   },
   {
@@ -139,7 +154,8 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: decide,
     find: `      return { incoming, kind: 'wait', missing: normalised.missing };`,
     replace: `      return { incoming, kind: 'ignore', why: 'same' };`,
-    plan: lagging,
+    plan: families,
+    operations: 60,
     why: 'what arrives before what it refers to is forgotten',
   },
   {
@@ -148,7 +164,8 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  await park(tx, parks, options.nowMs);`,
     replace: ``,
-    plan: lagging,
+    plan: families,
+    operations: 60,
     why: 'what cannot be taken in yet is not set aside either',
   },
   {
@@ -197,12 +214,21 @@ export const inboundBugs: readonly PlantedBug[] = [
     why: 'what a person was to decide is decided without one',
   },
   {
+    name: 'latest-takes-the-older',
+    law: 'law 3',
+    file: merge,
+    find: `      return (input.spokeChangedAtMs ?? 0) > (input.hubChangedAtMs ?? 0) && input.hubChangedAtMs !== null`,
+    replace: `      return (input.spokeChangedAtMs ?? 0) < (input.hubChangedAtMs ?? 0) && input.hubChangedAtMs !== null`,
+    plan: crowded,
+    why: 'one sign: who edits later loses',
+  },
+  {
     name: 'union-forgets-what-the-hub-added',
     law: 'law 3',
     file: merge,
     find: `[...(parseList(hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])]`,
     replace: `[...(parseList(base?.hub ?? '{}') ?? []), ...(parseList(spoke ?? '{}') ?? [])]`,
-    plan: conflicts,
+    plan: crowded,
     why: 'entries that the hub has added since are dropped',
   },
   {
@@ -211,7 +237,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: apply,
     find: `  const overruled = { ...blank, ...Object.fromEntries(lost) };`,
     replace: `  const overruled = { ...blank, ...Object.fromEntries(lost.slice(0, 0)) };`,
-    plan: conflicts,
+    plan: crowded,
     why: 'an edit that lost counts as news each time that it is read',
   },
   {
@@ -251,7 +277,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     also: [
       { file: pipeline, find: `      await hooks.commit?.(tx);\n      return tally;`, replace: `      return tally;` },
     ],
-    plan: diesAt(0.1, 'page_written', 'page_merged'),
+    plan: diesReading,
     why: 'a crash after the cursor and before its effects skips a page for good',
   },
   {
@@ -277,7 +303,7 @@ export const inboundBugs: readonly PlantedBug[] = [
     file: 'src/store/hub.ts',
     find: '? `lower(t.${column.sql}) = lower(k.k${i})`',
     replace: '? `t.${column.sql} = k.k${i}`',
-    plan: { ...growing, twins: true },
+    plan: twins,
     why: 'a spoke that re-cases the key gets a second record of the same person',
   },
   {

@@ -46,6 +46,9 @@ export const growing: Plan = { crowd: 1_000_000 };
 /** The engine keeps pace: most writes go out while things still go wrong. */
 const unhurried: Plan = { actRate: 0.03, pollMs: 800 };
 
+/** It is done with nearly everything before the next thing happens: what is forgotten then, no later look brings along. */
+export const leisurely: Plan = { actRate: 0.015, pollMs: 1_000, spokes: everywhere({}) };
+
 /** Dies at these instants. */
 export const diesAt = (rate: number, ...points: readonly string[]): Plan => ({
   livesMax: 8,
@@ -56,6 +59,84 @@ export const diesAt = (rate: number, ...points: readonly string[]): Plan => ({
 
 /** Many edits of few records before anybody has heard of the others. */
 export const conflicts: Plan = { actRate: 0.1, spokes: everywhere({ hintDrop: 1 }) };
+/** Everybody edits what somebody has just edited, and polls are far apart. */
+export const crowded: Plan = { ...conflicts, focus: 0.7 };
+/** The stream lags: what happens to a record within seconds comes as one. */
+export const gathering: Plan = {
+  ...unhurried,
+  focus: 0.8,
+  captureMs: 4_000,
+  captureMessages: 200,
+  spillRows: 50,
+  spokes: everywhere({}),
+};
+/** Parents, children and circles in one moment, while polls never cease. */
+export const families: Plan = {
+  ...unhurried,
+  ...growing,
+  families: 0.3,
+  pollMs: 300,
+  spokes: everywhere({ hintDrop: 1 }),
+};
+/** The same, and the engine keeps pace. */
+export const settled: Plan = { ...leisurely, ...growing, families: 0.15 };
+/** The same, and each answer takes its time. */
+export const slowFamilies: Plan = {
+  ...growing,
+  actRate: 0.05,
+  pollMs: 500,
+  families: 0.3,
+  answerMs: 3_000,
+  spokes: everywhere({}),
+};
+/** Answers take their time, and more becomes due meanwhile. */
+export const slow: Plan = {
+  ...growing,
+  actRate: 0.02,
+  passMs: 200,
+  pollMs: 1_000,
+  answerMs: 600,
+  spokes: everywhere({}),
+};
+/** What is deleted comes back. */
+export const returns: Plan = { ...leisurely, crowd: 24, deletes: true, burials: false, revives: 0.25 };
+/** Edited and deleted soon after; reads by id lag behind listings, and what asks for them comes late. */
+export const hasty: Plan = {
+  ...unhurried,
+  crowd: 80,
+  deletes: true,
+  burials: false,
+  hasty: true,
+  removals: 0.2,
+  reminders: 0.3,
+  pollMs: 1_500,
+  spokes: everywhere({ staleReadMs: 2_500, hintDrop: 1 }),
+};
+/** Edited at one side while it is deleted at the other. */
+export const crossing: Plan = {
+  ...unhurried,
+  actRate: 0.06,
+  crowd: 80,
+  deletes: true,
+  burials: false,
+  removals: 0.2,
+  focus: 0.8,
+  captureMs: 4_000,
+  captureMessages: 200,
+  pollMs: 4_000,
+  spokes: everywhere({ hintDrop: 1 }),
+};
+/** The same person is made where somebody has just been made; `later`: before the next poll. */
+export const twins: Plan = {
+  ...unhurried,
+  crowd: 24,
+  merges: false,
+  twins: true,
+  twinShare: 0.15,
+  focus: 0.7,
+  spokes: everywhere({}),
+};
+export const unseenTwins: Plan = { ...twins, pollMs: 5_000, spokes: everywhere({ hintDrop: 1 }) };
 
 export const lost: Plan = {
   actRate: 0.1,
@@ -70,16 +151,47 @@ export const throttled: Plan = {
   spokes: everywhere({ rates: { throttled: 0.2 }, retryAfterMs: 500 }),
 };
 export const refused: Plan = { ...unhurried, spokes: everywhere({ rates: { rejectSome: 0.15 } }) };
+/** Much is still parked when all is well again. */
+export const parked: Plan = { ...unhurried, spokes: everywhere({ rates: { rejectSome: 0.5 } }) };
 export const reordered: Plan = { actRate: 0.1, spokes: everywhere({ rates: { reordered: 0.4 } }) };
 export const fewer: Plan = { ...unhurried, spokes: everywhere({ rates: { fewer: 0.3 } }) };
 /** Many events within one second: one stamp for several edits. */
 export const coarse: Plan = { actRate: 0.05, passMs: 50, pollMs: 500 };
-/** Stream events are lost: what the poll skips, nobody brings. */
-export const deaf: Plan = { ...unhurried, together: true, spokes: everywhere({ hintDrop: 1 }) };
+/** Stream events are lost: what the poll skips, nobody brings. Many edits carry one stamp. */
+export const deaf: Plan = {
+  ...unhurried,
+  crowd: 24,
+  pollMs: 2_000,
+  together: true,
+  bundle: 10,
+  bundleShare: 0.3,
+  spokes: everywhere({ hintDrop: 1 }),
+};
 export const stalls: Plan = { ...unhurried, stalls: true, livesMax: 8, faultRate: 0.02, leaseMs: 10_000 };
 /** Dies while requests are under way. */
 export const kills: Plan = { ...unhurried, crashes: true, livesMax: 10, faultRate: 0.03 };
-export const restarts: Plan = { ...unhurried, restarts: true, faultRate: 0.02 };
+/** Dies at instants that have nothing to do with reading, while nothing but reading tells of what people make. */
+export const diesReading: Plan = {
+  ...unhurried,
+  ...growing,
+  ...diesAt(0.04, 'journal_committed', 'acknowledged', 'delivery_claimed', 'delivery_sent', 'delivery_settled'),
+  livesMax: 20,
+  together: false,
+  spokes: everywhere({ hintDrop: 1 }),
+};
+/** Answers cannot be settled, where a search does not show at once what was made. */
+export const unsettled: Plan = {
+  ...unhurried,
+  ...growing,
+  passMs: 100,
+  refusals: { link_lock_hub: 0.25 },
+  spokes: { alpha: {}, beta: {}, gamma: { indexLagMs: 600 } },
+};
 export const hides: Plan = { ...unhurried, hides: true, faultRate: 0.02 };
 /** Looks of the reconciler amid everything. */
-export const sweeps: Plan = { ...unhurried, faultRate: 0.03, spokes: everywhere({ hintDrop: 1 }) };
+export const sweeps: Plan = { ...unhurried, pollMs: 5_000, faultRate: 0.03, spokes: everywhere({ hintDrop: 1 }) };
+export const staleSweeps: Plan = {
+  ...unhurried,
+  faultRate: 0.03,
+  spokes: everywhere({ hintDrop: 1, staleReadMs: 1_500 }),
+};

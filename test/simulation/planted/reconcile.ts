@@ -1,6 +1,6 @@
 // Planted bugs of reconcile and replay: they only re-enqueue, and never act on a look that is out of date (laws 4, 8, 9).
 import type { PlantedBug } from './bug.js';
-import { refused, stale, sweeps } from './plans.js';
+import { growing, parked, stale, staleSweeps, sweeps } from './plans.js';
 
 const sweep = 'src/reconcile/sweep.ts';
 const classify = 'src/reconcile/classify.ts';
@@ -28,7 +28,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
         replace: `record.version !== '' && record.version > link.version;`,
       },
     ],
-    plan: sweeps,
+    plan: staleSweeps,
     why: 'a read older than our own write is repaired as damage',
   },
   {
@@ -46,7 +46,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
     file: 'src/engine/replay.ts',
     find: `    outward.map(({ spoke, entity, key }) => ({`,
     replace: `    outward.slice(1).map(({ spoke, entity, key }) => ({`,
-    plan: refused,
+    plan: parked,
     why: 'marked as tried again, and one of them is not',
   },
   {
@@ -55,7 +55,7 @@ export const reconcileBugs: readonly PlantedBug[] = [
     file: 'src/engine/inbox-service.ts',
     find: `absent.filter(([, all]) => all.some((hint) => hint.deleted));`,
     replace: `absent;`,
-    plan: stale,
+    plan: { ...stale, ...growing },
     why: 'a read that lags behind the creation deletes the record everywhere',
   },
 ];

@@ -37,7 +37,11 @@ export function tableOf(bugs: readonly PlantedBug[], record: readonly Caught[]):
       ? []
       : [`| ${bug.name} | ${bug.law} | ${one.seed} | ${one.operations} | ${brief(one.violation)} |`];
   });
-  const open = bugs.filter(({ name }) => !caught.has(name));
+  const escaped = bugs.filter(({ name }) => !caught.has(name));
+  const held = escaped.filter(({ escapes }) => escapes !== undefined);
+  const open = escaped.filter(({ escapes }) => escapes === undefined);
+  const listed = (title: string, some: readonly PlantedBug[]): readonly string[] =>
+    some.length === 0 ? [] : ['', `## ${title}`, '', ...some.map(openLine)];
   return `${[
     '# Planted bugs',
     '',
@@ -50,15 +54,20 @@ export function tableOf(bugs: readonly PlantedBug[], record: readonly Caught[]):
     '| bug | breaks | seed | operations | seen as |',
     '|---|---|---|---|---|',
     ...rows,
-    ...(open.length === 0 ? [] : ['', '## Not caught', '', notPlanted, '', ...open.map(openLine)]),
+    ...listed('Held by another rule', held),
+    ...listed('Not caught', open),
+    '',
+    '## Not planted',
+    '',
+    notPlanted,
   ].join('\n')}\n`;
 }
 
 const notPlanted =
-  'Not planted, because the world lacks what they need: the mass-deletion breaker off (nobody deletes en masse), an ambiguous match guessed (no two hub rows share a key), a merge undone wrongly.';
+  'The world lacks what they need: the mass-deletion breaker off (nobody deletes en masse), an ambiguous match guessed (no two hub rows share a key), a merge undone wrongly.';
 
 const openLine = (bug: PlantedBug): string =>
-  `- ${bug.name} (${bug.law}): ${bug.why}. ${bug.escapes ?? 'Not yet seen caught in a few seeds.'}`;
+  `- ${bug.name} (${bug.law}): ${bug.why}. ${bug.escapes ?? 'Not seen caught yet.'}`;
 
 /** Ids and positions differ from run to run. */
 function brief(violation: string): string {
