@@ -1,7 +1,7 @@
 // Decides about one remote record, given what was loaded for its batch. Pure: versions, scope, deletion and merge in one place.
 // Law 4: what is older than the base's own observation is ignored; equal stamps are fetched again by id.
 import type { Link } from '../model/link.js';
-import type { ExternalId, Version } from '../model/ids.js';
+import type { Version } from '../model/ids.js';
 import { AssertionFailed } from '../base/assert.js';
 import { BadValue, type SpokeMapping } from '../mapping/mapping.js';
 import { resembles } from '../mapping/resemble.js';
@@ -25,8 +25,6 @@ export interface DecideRules {
   readonly evidence: Evidence;
   /** When our last write to each record was confirmed, as it stood before they were read; left out = nothing of ours was under way then. */
   readonly settled?: ReadonlyMap<string, string | null> | undefined;
-  /** Records that were being read by id when this listing came to be taken in. */
-  readonly underWay?: ReadonlySet<ExternalId> | undefined;
   readonly nowMs: number;
 }
 
@@ -183,9 +181,6 @@ function decideDeleted(
   link: Link | undefined,
 ): Decision {
   const { record } = incoming;
-  // A read that is older than the deletion may still bring the record in, and nothing would tell of the deletion again (law 4).
-  if (link === undefined && rules.underWay?.has(record.externalId) === true)
-    return { incoming, kind: 'refetch', delayMs: 0, why: 'raced' };
   if (link?.state !== 'live') return { incoming, kind: 'ignore', why: 'unknown_deleted' };
   // Word of a deletion that is older than what we saw since: it may have been undone.
   if (rules.evidence === 'listing' && record.version !== '' && record.version < link.version) {

@@ -1,5 +1,6 @@
-// Owns truespoke.inbox: verified webhooks and other hints. Stored before the 2xx, deduped on (spoke, event id), done with the effect.
-import type { ExternalId, ObjectName, SpokeName } from '../model/ids.js';
+// Owns truespoke.inbox: verified webhooks and other hints. Stored before the 2xx, deduped on (spoke, event id), done with the effect. Among
+// what is done stands also what was told of records that were deleted before anybody knew them.
+import { version, type ExternalId, type ObjectName, type SpokeName, type Version } from '../model/ids.js';
 import type { Queryable, Tx } from './pool.js';
 
 export interface InboxEvent {
@@ -44,20 +45,49 @@ export async function storeEvents(
   return rowCount ?? 0;
 }
 
-/** Which of these records somebody has been told of and may be reading now. */
-export async function openHints(
+const goneId = (object: ObjectName, id: ExternalId): string => `gone:${object}:${id}`;
+
+/** Keeps word of records that were deleted before we knew them, as long as finished events are kept. The ids must be distinct. */
+export async function rememberGone(
+  tx: Tx,
+  spoke: SpokeName,
+  object: ObjectName,
+  gone: readonly { readonly externalId: ExternalId; readonly version: Version }[],
+  atMs: number,
+): Promise<void> {
+  if (gone.length === 0) return;
+  await tx.query({
+    name: 'inbox_gone',
+    text: `insert into truespoke.inbox as i (spoke, event_id, topic, object, external_id, deleted, body, received_at, done_at)
+     select $1, g.event_id, 'gone', $2, g.external_id, true, g.version, $6::timestamptz, $6::timestamptz
+       from unnest($3::text[], $4::text[], $5::text[]) as g (event_id, external_id, version) order by g.event_id
+     on conflict (spoke, event_id) do update set
+       body = greatest(i.body, excluded.body), received_at = excluded.received_at, done_at = excluded.done_at`,
+    values: [
+      spoke,
+      object,
+      gone.map(({ externalId }) => goneId(object, externalId)),
+      gone.map(({ externalId }) => externalId),
+      gone.map(({ version }) => version),
+      new Date(atMs).toISOString(),
+    ],
+  });
+}
+
+/** The version with which each of these is known to have been deleted. */
+export async function goneVersions(
   db: Queryable,
   spoke: SpokeName,
   object: ObjectName,
   ids: readonly ExternalId[],
-): Promise<ReadonlySet<ExternalId>> {
-  if (ids.length === 0) return new Set();
-  const { rows } = await db.query(
-    `select distinct external_id from truespoke.inbox
-      where spoke = $1 and object = $2 and external_id = any($3::text[]) and done_at is null and not compliance`,
-    [spoke, object, ids],
-  );
-  return new Set(rows.map((row) => row['external_id'] as ExternalId));
+): Promise<ReadonlyMap<ExternalId, Version>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.query({
+    name: 'inbox_told_gone',
+    text: `select external_id, body from truespoke.inbox where spoke = $1 and event_id = any($2::text[])`,
+    values: [spoke, ids.map((id) => goneId(object, id))],
+  });
+  return new Map(rows.map((row) => [row['external_id'] as ExternalId, version(row['body'] ?? '')]));
 }
 
 export interface DueHint {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseMapping } from '../../src/mapping/load.js';
 import { entityName, externalId, hubId, objectName, remotePath, spokeName, version } from '../../src/model/ids.js';
 import { missingRecord, type RemoteRecord } from '../../src/model/record.js';
+import type { Tally } from '../../src/inbound/decision.js';
 import { settledMarks } from '../../src/store/link-images.js';
 import { saveLinks } from '../../src/store/links.js';
 import { Pool, transaction } from '../../src/store/pool.js';
@@ -150,26 +151,56 @@ test('F102 a record that was linked while it was asked for by id is not gone bec
   expect(await rows()).toBe(0);
 });
 
-test('a deletion that is listed while an older read of the record is on its way is not forgotten', async () => {
-  await db.pool.query('truncate hub.line, truespoke.inbox');
-  const inbound = await openInbound(db, mapping, { pool: db.pool });
-  const gone = { ...record, externalId: externalId('r-9'), hubKey: null };
+/** A record that nobody knows yet: read by id, and told of by a listing as deleted since. */
+async function stranger(id: string): Promise<{
+  readonly read: (pool?: Pool, stamp?: string) => Promise<Tally>;
+  readonly list: (pool?: Pool) => Promise<Tally>;
+  readonly isThere: () => Promise<boolean>;
+}> {
+  await db.pool.query('truncate hub.line, truespoke.link');
+  const own = { ...record, externalId: externalId(id), hubKey: null };
   const page = { spoke: feed.spoke, object: record.object, lane: 'interactive' as const };
-  const listed = { ...gone, deleted: true, version: version('2') };
-  const list = () => inbound.accept({ ...page, records: [listed], evidence: 'listing' });
-  // Nobody reads it: nothing to do.
-  expect(await list()).toMatchObject({ refetched: 0 });
-  await db.pool.query(
-    `insert into truespoke.inbox (spoke, event_id, topic, object, external_id, deleted, compliance, received_at)
-     values ($1, 'told', 'changed', $2, $3, false, false, now())`,
-    [feed.spoke, record.object, gone.externalId],
+  const read = async (pool = db.pool, stamp = '1'): Promise<Tally> => {
+    const shown = { ...own, version: version(stamp) };
+    return (await openInbound(db, mapping, { pool })).accept({ ...page, records: [shown], evidence: 'fetched' });
+  };
+  const list = async (pool = db.pool): Promise<Tally> => {
+    const gone = { ...own, version: version('2'), deleted: true };
+    return (await openInbound(db, mapping, { pool })).accept({ ...page, records: [gone], evidence: 'listing' });
+  };
+  const isThere = async (): Promise<boolean> => (await db.pool.query('select 1 from hub.line')).rows.length > 0;
+  return { read, list, isThere };
+}
+
+/** Both bring records in or take word of them under this lock. */
+const matching = 'truespoke match';
+
+test('a deletion that was listed before anybody knew the record is not undone by a read by id that lags behind it', async () => {
+  const { read, list, isThere } = await stranger('r-9');
+  await list();
+  expect(await read()).toMatchObject({ created: 0, refetched: 0 });
+  expect(await isThere()).toBe(false);
+  // Brought back since.
+  await read(db.pool, '3');
+  expect(await isThere()).toBe(true);
+});
+
+test('a deletion that is listed while an older read of the record is on its way is not forgotten', async () => {
+  const { read, list, isThere } = await stranger('r-10');
+  const pool = new InterruptedPool(db.url, matching, list);
+  expect(await read(pool)).toMatchObject({ created: 0 });
+  expect(await isThere()).toBe(false);
+  await pool.end();
+});
+
+test('a record that comes in by an older read while its deletion is listed is looked at again', async () => {
+  const { read, list, isThere } = await stranger('r-11');
+  const pool = new InterruptedPool(db.url, matching, read);
+  expect(await list(pool)).toMatchObject({ refetched: 1 });
+  expect(await isThere()).toBe(true);
+  const asked = await db.pool.query(
+    `select body::json ->> 'deleted' as gone from truespoke.inbox where external_id = 'r-11' and done_at is null`,
   );
-  expect(await list()).toMatchObject({ refetched: 1 });
-  // The older read brings it in; the second look, which was asked for meanwhile, takes it out again.
-  const told = () => db.pool.query(`select body from truespoke.inbox where topic = 'refetch' and external_id = 'r-9'`);
-  await inbound.accept({ ...page, records: [gone], evidence: 'fetched' });
-  expect((await db.pool.query('select label from hub.line')).rows).toEqual([{ label: 'ours' }]);
-  expect((await told()).rows).toHaveLength(1);
-  await inbound.accept({ ...page, records: [listed], evidence: 'fetched', settled: new Map([['line/r-9', null]]) });
-  expect((await db.pool.query('select label from hub.line')).rows).toEqual([]);
+  expect(asked.rows).toEqual([{ gone: 'true' }]);
+  await pool.end();
 });
