@@ -7,11 +7,12 @@ import { coverageOf, describeUncovered, uncovered, type Coverage, type Uncovered
 import type { SpokeMapping } from '../mapping/mapping.js';
 import { selectionOf } from '../mapping/selection.js';
 import type { Cursor, EntityName, ObjectName } from '../model/ids.js';
-import { beginScan, finishScan, loadFeeds, saveFeed, type FeedState } from '../store/cursors.js';
+import { beginScan, finishScan, loadFeeds, type FeedState } from '../store/cursors.js';
 import type { HubTable } from '../store/hub.js';
 import { forgetBases, markUncovered } from '../store/newly-mapped.js';
 import { transaction, type Tx } from '../store/pool.js';
 import type { EngineContext, LiveSpoke } from './context.js';
+import { feedStart } from './feed-start.js';
 import { countPage, crashOn, savePage } from './pages.js';
 
 /** Most of the time nothing has to be read. `between`: called after each page of an object that was read before, so that changes go on coming. */
@@ -87,13 +88,9 @@ async function start(
   scan: FeedState | undefined,
 ): Promise<Cursor | null> {
   if (scan !== undefined && scan.finishedAtMs === null && isDeepStrictEqual(scan.scanning, wanted)) return scan.cursor;
-  const nowMs = context.clock.now();
-  const feeds = await loadFeeds(context.pool, live.name);
   // The position from which changes are read is taken before the first page, so that nothing falls between.
-  if (!feeds.some((feed) => feed.kind === 'changes' && feed.object === object)) {
-    const now = await live.spoke.now(object);
-    await saveFeed(context.pool, { spoke: live.name, object, kind: 'changes', cursor: now, records: 0 }, nowMs);
-  }
+  await feedStart(context, live, object);
+  const nowMs = context.clock.now();
   await transaction(context.pool, async (tx) => {
     for (const { mapping, gap } of mappedGaps(context, live, gaps)) await forgetBases(tx, mapping, gap.moved);
     await beginScan(tx, { spoke: live.name, object }, wanted, nowMs);

@@ -11,6 +11,7 @@ import { dueHints, finishHints, storeEvents, type DueHint, type InboxEvent } fro
 import { knownSince, settledMarks } from '../store/link-images.js';
 import { transaction } from '../store/pool.js';
 import type { EngineContext, LiveSpoke } from './context.js';
+import { mayLagBehindStart } from './feed-start.js';
 import { countPage } from './pages.js';
 import { eachAlone, elected } from './turns.js';
 import { replayWaiting } from './waiting.js';
@@ -18,11 +19,14 @@ import { replayWaiting } from './waiting.js';
 /** Runs until the signal aborts; rejects when the spoke cannot be read. */
 export async function workInbox(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
   await elected(context, live, 'inbox', signal);
+  const begun = new Set<ObjectName>();
   while (!signal.aborted) {
     await live.whenOpen(signal);
     const hints = await dueHints(context.pool, live.name, 500, context.clock.now());
     const groups = groupBy(hints, (hint) => hint.object);
-    await eachAlone(groups, signal, ([object, group]) => takeHints(context, live, object, group, signal));
+    await eachAlone(groups, signal, ([object, group]) =>
+      takeHints(context, live, { object, hints: group, begun }, signal),
+    );
     if (hints.length > 0) await replayWaiting(context, live);
     else await live.hintBell.wait(context.clock, 500, signal);
   }
@@ -32,11 +36,20 @@ export async function workInbox(context: EngineContext, live: LiveSpoke, signal:
 const absentTopic = 'absent';
 const absentDelayMs = 2_000;
 
+/** Asked again once no read can lag behind the beginning of the feed any more. */
+const earlyTopic = 'early';
+
+interface Hinted {
+  readonly object: ObjectName;
+  readonly hints: readonly DueHint[];
+  /** See `mayLagBehindStart`. */
+  readonly begun: Set<ObjectName>;
+}
+
 async function takeHints(
   context: EngineContext,
   live: LiveSpoke,
-  object: ObjectName,
-  hints: readonly DueHint[],
+  { object, hints, begun }: Hinted,
   signal: AbortSignal,
 ): Promise<void> {
   if (!live.objects.includes(object)) {
@@ -54,21 +67,23 @@ async function takeHints(
   const ids = [...byId.keys()];
   const { fetchBatch } = live.spoke.capabilities;
   for (let from = 0; from < ids.length; from += fetchBatch) {
-    await takeSlice(
-      context,
-      live,
-      object,
-      new Map(ids.slice(from, from + fetchBatch).map((id) => [id, byId.get(id) ?? []])),
-      signal,
-    );
+    const slice = new Map(ids.slice(from, from + fetchBatch).map((id) => [id, byId.get(id) ?? []]));
+    const isEarly = await mayLagBehindStart(context, live, object, begun);
+    await takeSlice(context, live, { object, hints: slice, isEarly }, signal);
   }
+}
+
+interface Slice {
+  readonly object: ObjectName;
+  readonly hints: ReadonlyMap<ExternalId, readonly DueHint[]>;
+  /** What these reads show may be older than the beginning of the feed. */
+  readonly isEarly: boolean;
 }
 
 async function takeSlice(
   context: EngineContext,
   live: LiveSpoke,
-  object: ObjectName,
-  hints: ReadonlyMap<ExternalId, readonly DueHint[]>,
+  { object, hints, isEarly }: Slice,
   signal: AbortSignal,
 ): Promise<void> {
   const fields = selectionOf(context.mapping, live.name, object);
@@ -105,6 +120,7 @@ async function takeSlice(
         [
           ...doubted.map(([id, all]) => askAgain(object, id, all[0]?.id ?? '', nowMs)),
           ...lagging(object, records, hints, nowMs),
+          ...(isEarly ? lookedAtEarly(object, records, hints, nowMs) : []),
         ],
         nowMs,
       );
@@ -142,6 +158,21 @@ function lagging(
       return [{ ...event, eventId: `lagging:${id}`, body: again.shown, notBeforeMs: nowMs + again.delayMs }];
     }),
   );
+}
+
+/** What is alive here may have been deleted before the feed of its changes began, which then never tells of it (law 8). */
+function lookedAtEarly(
+  object: ObjectName,
+  records: readonly RemoteRecord[],
+  hints: ReadonlyMap<ExternalId, readonly DueHint[]>,
+  nowMs: number,
+): readonly InboxEvent[] {
+  return records.flatMap(({ externalId, deleted }) => {
+    if (deleted || hints.get(externalId)?.some(({ topic }) => topic === earlyTopic) === true) return [];
+    const eventId = `${earlyTopic}:${object}:${externalId}:${nowMs}`;
+    const event = { eventId, topic: earlyTopic, object, externalId, deleted: false, compliance: false, body: null };
+    return [{ ...event, notBeforeMs: nowMs + youngMs }];
+  });
 }
 
 /** Stream events become hints; a gap becomes a poll. Polling stands behind it in any case. */

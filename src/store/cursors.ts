@@ -78,6 +78,20 @@ export async function saveFeed(db: Queryable | Tx, progress: FeedProgress, atMs:
   );
 }
 
+/** The position from which changes are read; one that is there already stays, whoever asked the spoke later. */
+export async function startFeed(
+  db: Queryable,
+  { spoke, object, cursor }: Pick<FeedProgress, 'spoke' | 'object' | 'cursor'>,
+  atMs: number,
+): Promise<void> {
+  await db.query(
+    `insert into truespoke.cursor (spoke, object, kind, cursor, started_at, updated_at)
+     values ($1, $2, 'changes', $3, $4::timestamptz, $4::timestamptz)
+     on conflict (spoke, object, kind) do nothing`,
+    [spoke, object, cursor, new Date(atMs).toISOString()],
+  );
+}
+
 type ScanKey = Pick<FeedState, 'spoke' | 'object'>;
 
 /** A scan begins at the first record, whatever an earlier one had come to. */
