@@ -12,6 +12,7 @@ import type { Base } from '../model/link.js';
 import { diff, type Difference } from './diff.js';
 import { linkedChildren, type LinkedChild, type LinkWrite } from '../store/links.js';
 import type { OpenSpoke } from './open-spoke.js';
+import { listName } from './others.js';
 import { confirmedBase, type ChildLinks } from './settle.js';
 
 export interface ChildrenDeps {
@@ -56,7 +57,9 @@ export async function withChildren(
     );
     result = result.map((one) => {
       const { hubId } = one.delivery;
-      return attach(one, child, listOf(childContext, rows.get(hubId) ?? [], linked.get(hubId) ?? [], parentField));
+      const list = listOf(childContext, rows.get(hubId) ?? [], linked.get(hubId) ?? [], parentField);
+      const isUnseen = context.links.get(hubId)?.unseen?.[listName(child)] !== undefined;
+      return isUnseen && list.differs ? without(one) : attach(one, child, list);
     });
   }
   return result;
@@ -100,10 +103,20 @@ function listOf(
   return { children, differs, blocked: null };
 }
 
+/** Inbound has not seen the list as it is now: the parent goes alone, and then the list is looked at. */
+function without(one: Planned): Planned {
+  const { difference } = one;
+  if (difference.kind === 'update') return { ...one, difference: { ...difference, again: true } };
+  if (difference.kind === 'none' && difference.why === 'same') return { ...one, difference: { kind: 'unseen' } };
+  return one;
+}
+
 function attach(one: Planned, child: string, list: ChildList): Planned {
   const { difference } = one;
   if (list.blocked !== null) return { ...one, difference: list.blocked };
-  const children = { [child]: list.children };
+  // A parent may embed more than one list.
+  const earlier = 'children' in difference ? difference.children : undefined;
+  const children = { ...earlier, [child]: list.children };
   switch (difference.kind) {
     case 'create':
       return list.children.length === 0 ? one : { ...one, difference: { ...difference, children } };

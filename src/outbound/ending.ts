@@ -6,7 +6,7 @@ import type { Batch, Sendable } from './batch.js';
 import { childLinks } from './children.js';
 import type { ClaimContext, Planned } from './claimed.js';
 import type { Outgoing } from './deliver.js';
-import { othersEdits, unseenAfter } from './others.js';
+import { listsReadBack, othersEdits, unseenAfter } from './others.js';
 import type { Outcome } from './outcome.js';
 import { confirmedBase, confirmedVersion, type Settlement } from './settle.js';
 
@@ -104,9 +104,8 @@ export function applied(
   const base = { ...agreed, ...confirmedBase(batch.mapping, intent.hub, intent.fields, record) };
   const before = context.links.get(delivery.hubId);
   const alone = record === null || isOursAlone(outgoing, delivery);
-  const others = alone ? [] : othersEdits(batch.mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
-  // Embedded children are not compared here: inbound looks at them.
-  const isWhole = alone || batch.mapping.embeds.length === 0 || delivery.intent === null;
+  const edits = alone ? [] : othersEdits(batch.mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
+  const others = alone || delivery.intent === null ? edits : [...edits, ...listsReadBack(batch.mapping)];
   const link = {
     hubId: delivery.hubId,
     externalId: outcome.externalId,
@@ -127,6 +126,6 @@ export function applied(
     children,
     fresh,
     again: again || intent.op === 'undelete',
-    recheck: record === null || others.length > 0 || !isWhole,
+    recheck: record === null || others.length > 0,
   };
 }

@@ -31,6 +31,17 @@ export function othersEdits(
 }
 
 /**
+ * The lists of embedded children of a record that was read back after an answer that was lost. They are not compared: nothing tells what of
+ * them is ours. Named like fields, they are not written before inbound has seen them, or the whole list would go over what somebody made of
+ * one child, with the version of this very look as its condition.
+ */
+export const listsReadBack = ({ direction, embeds }: SpokeMapping): readonly FieldName[] =>
+  direction === 'both' ? embeds.map(({ child }) => listName(child)) : [];
+
+/** No field of a mapping has such a name. */
+export const listName = (child: string): FieldName => `@${child}` as FieldName;
+
+/**
  * Fields of the link that inbound must see before anything is written to them: what others wrote, and what the record does not show (F78).
  * Of the latter only what we wrote ourselves, where nobody else can have been at the record since the link knew it. Only inbound, which
  * merges, takes a field off that list. Undefined = it stays as it is.

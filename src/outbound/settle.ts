@@ -26,7 +26,7 @@ import type { Intent } from '../model/intent.js';
 import type { Batch } from './batch.js';
 import { samePaths } from './diff.js';
 import { agreedPaths } from './images.js';
-import { othersEdits, unseenAfter } from './others.js';
+import { listsReadBack, othersEdits, unseenAfter } from './others.js';
 import { stillShown } from './outcome.js';
 
 /** What becomes of one claimed delivery. */
@@ -299,7 +299,8 @@ export function partlyShown(
   // the other one's edit shows as one.
   const landed = created || Object.entries(still).some(([name, pair]) => isNew(before?.base[name as FieldName], pair));
   const base = { ...(landed ? confirmedBase(mapping, intent.hub, intent.fields, null) : {}), ...still };
-  const others = othersEdits(mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
+  const edits = othersEdits(mapping, { ...before?.base, ...base }, before?.overruled ?? {}, record);
+  const others = [...edits, ...listsReadBack(mapping)];
   const link: LinkWrite = {
     hubId: delivery.hubId,
     externalId: record.externalId,

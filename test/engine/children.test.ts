@@ -1,5 +1,5 @@
 // References: embedded children both ways, children before parents, circles in two steps.
-// Proves: Law 5, Law 9
+// Proves: Law 4, Law 5, Law 9
 import { afterEach, describe, expect, test } from 'vitest';
 import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import { defaultLimits } from '../../src/engine/engine.js';
@@ -45,14 +45,16 @@ const shown = (on: Wheel, order = 0): unknown[] =>
   (on.remote('shop').list('Order')[order]?.children['lines'] ?? []).map((line) => line.fields['title' as never]).sort();
 
 /** A line that both know; from now on nothing comes in. `edit`: a person's, of its title. */
-async function knownLine(): Promise<{ readonly on: Wheel; readonly remote: MemoryRemote; readonly edit: () => void }> {
+async function knownLine(
+  crashpoint: (name: string) => void = () => undefined,
+): Promise<{ readonly on: Wheel; readonly remote: MemoryRemote; readonly edit: () => void }> {
   const on = await open({ spokes: { shop }, mappings: [orders, lines] });
   const remote = on.remote('shop');
   const child = { id: null, hubKey: null, fields: { title: 'first', count: 1 } as never };
   const id = remote.create('Order', { Number: '1' }, { children: { lines: [child] } });
   on.start();
   await on.settled();
-  await on.restart({ roles: ['capture', 'outbound'] });
+  await on.restart({ roles: ['capture', 'outbound'], crashpoint });
   const [line] = remote.get('Order', id)?.children['lines'] ?? [];
   const edited = { id: line?.id ?? '', hubKey: null, fields: { title: 'by a person' } as never };
   return { on, remote, edit: () => void remote.edit('Order', id, {}, { lines: [edited] }) };
@@ -91,6 +93,62 @@ describe('embedded children', () => {
     const kept = await on.sql(`select hub_value, spoke_value from truespoke.conflict where entity = 'purchase_line'`);
     expect(kept).toEqual([{ hub_value: 'ours', spoke_value: 'by a person' }]);
     expect(shown(on)).toEqual((await titles(on)).map(({ title }) => title));
+  });
+
+  test('F64 read back with their parent, then edited by somebody, and we die before inbound has looked: the list does not go over the edit', async () => {
+    const met: string[] = [];
+    const { on, remote, edit } = await knownLine((name) => {
+      if (!name.startsWith('delivery_read_back') && !name.startsWith('delivery_settled')) return;
+      met.push(name.replace('/shop', ''));
+      if (met.slice(-2).join() === 'delivery_read_back,delivery_settled') throw new Error('the process dies');
+    });
+    let edited = false;
+    remote.trigger('Order', (values) => {
+      if (!edited) queueMicrotask(edit);
+      edited = true;
+      return values;
+    });
+    remote.faults.next('lostApplied');
+    await on.sql(
+      `with p as (update hub.purchase set number = '2' returning id) update hub.purchase_line set title = 'ours' from p where purchase = p.id`,
+    );
+    await on.until(() => met.includes('delivery_read_back'));
+    await on.until(async () => (await on.sql('select 1 from truespoke.delivery')).length === 0);
+    await on.restart();
+    await on.settled();
+    expect(await on.sql(`select field, hub_value, spoke_value from truespoke.conflict`)).toEqual([
+      { field: 'title', hub_value: 'ours', spoke_value: 'by a person' },
+    ]);
+    expect(shown(on)).toEqual((await titles(on)).map(({ title }) => title));
+    expect(remote.list('Order')[0]?.fields['Number' as never]).toBe('2');
+  });
+
+  test('of two kinds go out with their parent, and so does an edit of each', async () => {
+    const notes = lines
+      .replaceAll('purchase_line', 'purchase_note')
+      .replace('Order.lines', 'Order.notes')
+      .replace('  count: integer\n', '')
+      .replace(', count: count', '');
+    const { Order } = shop.objects;
+    const on = await open({
+      spokes: { shop: { objects: { Order: { ...Order, children: { ...Order.children, notes: { title: {} } } } } } },
+      mappings: [orders, lines, notes],
+    });
+    on.start();
+    await on.settled();
+    await on.sql(`with p as (insert into hub.purchase (number) values ('1') returning id),
+      l as (insert into hub.purchase_line (purchase, title) select id, 'a' from p)
+      insert into hub.purchase_note (purchase, title) select id, 'b' from p`);
+    const both = (): unknown[] =>
+      ['lines', 'notes'].flatMap((kind) =>
+        (on.remote('shop').list('Order')[0]?.children[kind] ?? []).map((one) => one.fields['title' as never]),
+      );
+    await on.until(() => on.remote('shop').list('Order').length === 1);
+    await on.settled();
+    expect(both()).toEqual(['a', 'b']);
+    await on.sql(`with l as (update hub.purchase_line set title = 'aa') update hub.purchase_note set title = 'bb'`);
+    await on.until(() => both().join() === 'aa,bb');
+    await on.settled();
   });
 
   test('come in with their parent; one added, edited, removed there follows; the parent takes them along when it goes', async () => {
