@@ -64,7 +64,7 @@ export class Application {
       await query('commit');
       for (const one of staged) {
         if ('removes' in one) model.remove(one.removes, 'hub', one.shown);
-        else if ('counts' in one) model.count(one.counts, one.by);
+        else if ('counts' in one) model.count(one.counts, one.by, 'hub');
         else model.record(one);
       }
       note(`hub: committed ${JSON.stringify(staged)}`);

@@ -55,8 +55,8 @@ export class Model {
   readonly doubled = new Set<string>();
   /** Keys of records that people merged inside a spoke, each with the others: their values may stand in each other's record. */
   readonly merged = new Map<string, Set<string>>();
-  /** What all counts of a counter add up to, per key. */
-  readonly counts = new Map<string, number>();
+  /** All counts of a counter in their order, per key. */
+  readonly counts = new Map<string, { readonly by: number; readonly site: Site }[]>();
   /** Keys that somebody touched last, the newest first. */
   recent: readonly string[] = [];
   /** Keys made at more than one site: they meet by matching. */
@@ -89,8 +89,19 @@ export class Model {
     }
   }
 
-  count(key: string, by: number): void {
-    this.counts.set(key, (this.counts.get(key) ?? 0) + by);
+  count(key: string, by: number, site: Site): void {
+    this.counts.set(key, [...(this.counts.get(key) ?? []), { by, site }]);
+  }
+
+  /** What all counts of a counter add up to. */
+  counted(key: string): number {
+    return this.countsAt(key, () => true).at(-1) ?? 0;
+  }
+
+  /** Where its counter stood after each of the counts made there. */
+  countsAt(key: string, isThere: (site: Site) => boolean): readonly number[] {
+    const there = (this.counts.get(key) ?? []).filter(({ site }) => isThere(site));
+    return there.reduce<readonly number[]>((sums, { by }) => [...sums, (sums.at(-1) ?? 0) + by], []);
   }
 
   merge(winner: string, loser: string, site: Site, shown: ReadonlySet<number>): void {

@@ -5,6 +5,7 @@ import type { RemoteFields, RemoteValue } from '../../src/model/record.js';
 import { remotePath } from '../../src/model/ids.js';
 import type { Queryable } from '../../src/store/pool.js';
 import { keyOf, sameTokens, tokensOf, type Edit, type Instant, type Model } from './model.js';
+import { sameCounts } from './same-counts.js';
 import {
   followedEntities,
   hubEntities,
@@ -420,14 +421,15 @@ export class Oracle {
     const { rows } = await db.query(`select id::text as id, key, visits::text as visits from hub.person order by id`);
     return rows.flatMap((row) => {
       const key = keyOf(row['key'] ?? null) ?? '';
-      const counted = model.counts.get(key) ?? 0;
+      const counted = model.counted(key);
       if (model.deleted.has(key) || this.isMerged(key) || explained.ids.has(`person/${row['id']}`)) return [];
       const missing = counted - Number(row['visits'] ?? 0);
       // Where two records of one thing meet there is no base: their counters are two counts of the same thing, one of them stands, and the
       // other one is in the conflict log (law 3). So is a count that came to the very number of a write of ours which nobody answered, where
-      // nothing else of that write shows whether it came (law 5: no edit vanishes, it is in the conflict log with both values).
+      // nothing else of that write shows whether it came (law 5: no edit vanishes, it is in the conflict log with both values). Where both
+      // came to the same number before they met, they agree on it (law 3: "both, equal → agree"), and it stands for both.
       const kept = [
-        ...(model.doubled.has(key) ? lostCounts(explained, row['id'] ?? '') : []),
+        ...(model.doubled.has(key) ? [...lostCounts(explained, row['id'] ?? ''), ...sameCounts(model, key)] : []),
         ...doubtfulCounts(explained, row['id'] ?? ''),
       ];
       if (sumsOf(kept).includes(missing)) return [];

@@ -302,7 +302,7 @@ export class People {
     if (place === undefined || row === null) return;
     const key = keyOf(row.fields[remotePath(place.path)]) ?? '';
     const by = 1 + Math.floor(random.next() * 9);
-    model.count(key, by);
+    model.count(key, by, spoke);
     const path = counterPaths[spoke];
     remotes[spoke].edit(place.object, row.id, { [path]: Number(row.fields[remotePath(path)] ?? 0) + by });
     note(`${spoke}: a person counts ${by} on ${key}`);
