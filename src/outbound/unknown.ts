@@ -90,6 +90,8 @@ export function judged(
       return settlement.kind === 'applied' ? { ...settlement, doubts } : settlement;
     }
     case 'not_applied': {
+      // It may come yet (F65), and take along what somebody has made of the record since: that is kept before (F118).
+      if (tried.op === 'delete' && record !== null) changed.push(record);
       const unsafe = intent.op === 'create' && !batch.open.spoke.capabilities.idempotentCreate;
       const wait = unsafe && delivery.attempt < batch.deps.limits.unknownReadBacks;
       return wait ? unknownAgain(batch, delivery, 'not_found_yet') : later(batch, delivery, 0, 'not_applied', false);

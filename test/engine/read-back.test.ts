@@ -7,7 +7,7 @@ const thing = `
 entity: thing
 fields: { code: { type: text, match: exact }, label: text, price: { type: decimal, scale: 2 }, visits: { type: integer, policy: delta } }
 spokes:
-  left: { object: Thing, fields: { code: Code, label: Label, price: Price, visits: Visits } }
+  left: { object: Thing, fields: { code: Code, label: Label, price: Price, visits: Visits }, delete: propagate }
 `;
 
 let wheel: Wheel;
@@ -86,6 +86,28 @@ test('F64 somebody respells another field before we come to look: no spelling of
   await out('label', 'FIRST');
   expect(wheel.remote('left').get('Thing', id)?.fields['Label' as never]).toBe('FIRST');
   expect(await wheel.sql('select field from truespoke.conflict')).toEqual([]);
+});
+
+test('F65 F118 a deletion is not answered, and somebody has edited the record when we look: it may come yet, so the edit is kept at once', async () => {
+  const id = await lostAnswer(true, null);
+  const left = wheel.remote('left');
+  const seen = { answers: 0, looked: false };
+  const crashpoint = (name: string): void => {
+    if (name === 'delivery_answered/left') {
+      seen.answers += 1;
+      if (seen.answers === 1) left.edit('Thing', id, { Label: 'by a person' });
+    }
+    if (name === 'delivery_read_back/left') seen.looked = true;
+    // No second try, which would look as well.
+    if (name === 'delivery_claimed/left' && seen.looked) throw new Error('dies');
+  };
+  await wheel.restart({ roles: ['capture', 'outbound'], crashpoint });
+  left.faults.heal();
+  left.faults.next('lostUnapplied');
+  await wheel.sql('delete from hub.thing');
+  const kept = (): Promise<unknown[]> => wheel.sql('select field, winner, spoke_value from truespoke.conflict');
+  await wheel.until(async () => (await kept()).length > 0);
+  expect(await kept()).toEqual([{ field: 'label', winner: 'hub', spoke_value: 'by a person' }]);
 });
 
 test('F64 somebody counts on from the number that our write brought: a part of the write that still shows proves that all of it came', async () => {

@@ -131,11 +131,13 @@ export class Model {
     this.deleted.set(key, (this.deleted.get(key) ?? new Set<Site>()).add(site));
   }
 
-  /** Did somebody delete the record who saw this edit in it, or whose place has no such field? */
+  /** Did somebody delete the record, or one that people made one with it, who saw this edit in it, or whose place has no such field? */
   isSupersededByDeletion({ token, entity, key, field }: Edit): boolean {
     const mapped = followedEntities[entity].fields.find((one) => one.field === field)?.paths;
-    return (this.deletions.get(key) ?? []).some(
-      ({ site, shown }) => shown.has(token) || (site !== 'hub' && mapped?.[site] === undefined),
+    return [key, ...(this.merged.get(key) ?? [])].some((one) =>
+      (this.deletions.get(one) ?? []).some(
+        ({ site, shown }) => shown.has(token) || (site !== 'hub' && mapped?.[site] === undefined),
+      ),
     );
   }
 
