@@ -78,14 +78,18 @@ export async function lockLinksByHub(
   return new Map(live.map((row) => [hubId(row['hub_id'] ?? ''), externalId(row['external_id'] ?? '')]));
 }
 
-/** The live link of each hub record at one spoke, else its newest tombstone. */
+/**
+ * The live link of each hub record at one spoke, else its newest tombstone. Named: planning took a third of it (two ids 680 µs of CPU on both
+ * sides, by name 510; fifty 1,920 and 1,380). A plan that was made while the feed was small ends with `refreshStatistics`.
+ */
 export async function linksByHub(db: Queryable, feed: Feed, ids: readonly HubId[]): Promise<Map<HubId, Link>> {
-  const { rows } = await db.query(
-    `select distinct on (l.hub_id) ${columns}, l.xmin::text as revision from truespoke.link l
+  const { rows } = await db.query({
+    name: 'link_by_hub',
+    text: `select distinct on (l.hub_id) ${columns}, l.xmin::text as revision from truespoke.link l
       where l.spoke = $1 and l.entity = $2 and l.hub_id = any($3::text[]) and l.state <> 'merged'
       order by l.hub_id, (l.state = 'live') desc, l.updated_at desc, l.external_id`,
-    [feed.spoke, feed.entity, textArray(ids)],
-  );
+    values: [feed.spoke, feed.entity, textArray(ids)],
+  });
   return new Map(rows.map((row) => [hubId(row['hub_id'] ?? ''), toLink(row)]));
 }
 
