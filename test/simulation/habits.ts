@@ -12,10 +12,8 @@ export interface Habits {
   readonly revives: number;
   /** Share of what people do that makes somebody else's record once more. */
   readonly twinShare: number;
-  /** Who deletes a record edits it first, and deletes it as the next thing that anybody does at a spoke. */
+  /** Who deletes a record edits it a moment before. */
   readonly hasty: boolean;
-  /** Share of acts that are word of something past, told late (F86, F90). */
-  readonly reminders: number;
   /** Edits in one transaction of a spoke, and their share of what people do (F94). */
   readonly bundle: number;
   readonly bundleShare: number;
@@ -33,7 +31,6 @@ export const plainHabits: Habits = {
   revives: 0,
   twinShare: 0,
   hasty: false,
-  reminders: 0,
   bundle: 3,
   bundleShare: 0,
   answerMs: 0,

@@ -4,7 +4,7 @@ import type { ChildChanges } from '../../src/connectors/memory/store.js';
 import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
 import type { Row } from '../../src/connectors/memory/table.js';
 import type { RemoteValue } from '../../src/model/record.js';
-import { externalId, objectName, remotePath } from '../../src/model/ids.js';
+import { remotePath } from '../../src/model/ids.js';
 import { keyOf, remoteValue, shownAt, tokensOf, type Model } from './model.js';
 import type { FaultPlan } from './faults.js';
 import type { Habits } from './habits.js';
@@ -32,12 +32,20 @@ export interface PeoplePorts {
   readonly did: () => void;
 }
 
+/** Between an edit and the deletion that follows it. */
+const hasteMs = 2_000;
+
 /** Where a parcel names its owner. */
 const ownerPaths = { alpha: 'Owner', beta: 'client' } as const;
 
 export class People {
   /** Edited, and about to be deleted. */
-  private doomed: { readonly spoke: SpokeId; readonly entity: EntityId; readonly id: string } | null = null;
+  private doomed: {
+    readonly spoke: SpokeId;
+    readonly entity: EntityId;
+    readonly id: string;
+    readonly dueMs: number;
+  } | null = null;
 
   constructor(private readonly ports: PeoplePorts) {}
 
@@ -66,8 +74,7 @@ export class People {
     const { plan, random } = this.ports;
     const draws = (share: number): boolean => share > 0 && random.next() < share;
     const able = spoke === 'gamma' ? 'beta' : spoke;
-    if (this.doomed !== null) this.removeDoomed();
-    else if (draws(plan.reminders)) this.remind(able);
+    if (this.doomed !== null && this.ports.at().watchMs >= this.doomed.dueMs) this.removeDoomed();
     else if (draws(plan.families)) this.family(able);
     else if (plan.twins && draws(plan.twinShare)) this.twin(spoke);
     else if (plan.deletes && draws(plan.removals)) this.remove(spoke);
@@ -88,17 +95,6 @@ export class People {
     // Still set: it is edited no more.
     if (key !== null) this.removeRecord(spoke, entity, (one) => one === key);
     this.doomed = null;
-  }
-
-  /** An event of a while ago comes once more, or late. */
-  private remind(spoke: 'alpha' | 'beta'): void {
-    const { remotes, note } = this.ports;
-    const past = remotes[spoke].ledger.slice(-3);
-    if (past.length === 0) return;
-    const { object, id } = this.one(past);
-    note(`${spoke}: word of ${id} comes late`);
-    const hint = { object: objectName(object), externalId: externalId(id), deleted: false };
-    remotes[spoke].tell({ kind: 'hint', hint });
   }
 
   /** A parent, a child of it and a child of that, all in one moment (F122). */
@@ -240,7 +236,7 @@ export class People {
     if (found === null || place === undefined) return;
     if (plan.hasty && spoke !== 'gamma' && this.doomed === null) {
       this.editRow(spoke, entity, found);
-      this.doomed = { spoke, entity, id: found.id };
+      this.doomed = { spoke, entity, id: found.id, dueMs: this.ports.at().watchMs + hasteMs };
       return;
     }
     const row = remotes[spoke].get(place.object, found.id) ?? found;

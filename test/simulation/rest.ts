@@ -6,6 +6,7 @@ import { remotePath } from '../../src/model/ids.js';
 import type { Queryable } from '../../src/store/pool.js';
 import { keyOf, tokensOf, type Model } from './model.js';
 import { promiseProblems } from './oracle-conflicts.js';
+import { revivedProblems } from './oracle-revived.js';
 import { followedEntities, forbidden, hubEntities, spokeNames, type EntityId, type SpokeId } from './world.js';
 
 type Rows = readonly Record<string, string | null>[];
@@ -21,6 +22,7 @@ export async function restProblems(ports: RestPorts): Promise<readonly string[]>
     ...(await journalProblems(ports)),
     ...(await conflictProblems(ports)),
     ...(await promiseProblems(ports)),
+    ...(await revivedProblems(ports)),
     ...(await referenceProblems(ports)),
     ...(await parkedProblems(ports)),
   ];

@@ -100,17 +100,17 @@ export const slow: Plan = {
 };
 /** What is deleted comes back. */
 export const returns: Plan = { ...leisurely, crowd: 24, deletes: true, burials: false, revives: 0.25 };
-/** Edited and deleted soon after; reads by id lag behind listings, and what asks for them comes late. */
+/** Edited and deleted soon after; listings lag behind reads by id, and half of the events are lost. */
 export const hasty: Plan = {
   ...unhurried,
   crowd: 80,
   deletes: true,
   burials: false,
   hasty: true,
-  removals: 0.2,
-  reminders: 0.3,
-  pollMs: 1_500,
-  spokes: everywhere({ staleReadMs: 2_500, hintDrop: 1 }),
+  removals: 0.3,
+  passMs: 150,
+  pollMs: 300,
+  spokes: everywhere({ indexLagMs: 3_000, hintDrop: 0.6 }),
 };
 /** Edited at one side while it is deleted at the other. */
 export const crossing: Plan = {
