@@ -17,9 +17,9 @@ import type { RemoteFields, RemoteValue } from '../model/record.js';
 import { connectorState } from '../store/connector-state.js';
 import type { Pool } from '../store/pool.js';
 import { postgresLedger, setQuotaReserve } from '../store/quota.js';
-import { loadSpokes, pauseSpoke, pinIdentity } from '../store/spokes.js';
+import { pinIdentity } from '../store/spokes.js';
 import type { LiveSpoke } from './context.js';
-import { Bell, describe } from './service.js';
+import { Bell } from './service.js';
 
 export interface SpokeSetup {
   readonly name: SpokeName;
@@ -169,35 +169,6 @@ export async function checkContract(mapping: Mapping, name: SpokeName, spoke: Sp
       });
     }
   }
-}
-
-/** The pause switch of a spoke: kept in the hub, so that any process can set it, looked at once a second. */
-export function pauseSwitch(
-  deps: Pick<ConnectDeps, 'pool' | 'clock' | 'log'>,
-  name: SpokeName,
-): Pick<LiveSpoke, 'whenOpen' | 'pause'> {
-  let pausedUntilLook = false;
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
-  return {
-    async whenOpen(signal) {
-      while (!signal.aborted) {
-        const nowMs = deps.clock.monotonic();
-        if (nowMs - lookedAtMs >= 1_000 || pausedUntilLook) {
-          lookedAtMs = nowMs;
-          const row = (await loadSpokes(deps.pool)).find((spoke) => spoke.name === name);
-          pausedUntilLook = row !== undefined && row.pausedAt !== null;
-        }
-        if (!pausedUntilLook) return;
-        await deps.clock.sleep(500, signal);
-      }
-    },
-    async pause(error) {
-      pausedUntilLook = true;
-      deps.log.error({ spoke: name, err: describe(error) }, 'spoke paused');
-      const hint = error.hint ?? null;
-      await pauseSpoke(deps.pool, name, { atMs: deps.clock.now(), by: 'engine', reason: error.message, hint });
-    },
-  };
 }
 
 export const bells = (): Pick<LiveSpoke, 'outboundBell' | 'hintBell' | 'pollBell'> => ({

@@ -14,6 +14,7 @@ import type { Counters } from '../model/status.js';
 import type { HubTable } from '../store/hub.js';
 import type { Pool } from '../store/pool.js';
 import type { WorkerSession } from '../store/workers.js';
+import type { Pauses } from './pauses.js';
 import type { Bell } from './service.js';
 
 export interface EngineContext {
@@ -29,6 +30,7 @@ export interface EngineContext {
   readonly tables: ReadonlyMap<EntityName, HubTable>;
   readonly inbound: Inbound;
   readonly session: WorkerSession;
+  readonly pauses: Pauses;
   readonly crashpoint: (name: string) => void;
   /** Spokes whose mass-deletion limits are their own. */
   readonly deletions?: ReadonlyMap<SpokeName, DeletionLimits> | undefined;

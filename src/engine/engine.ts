@@ -31,6 +31,7 @@ import { deletionLimits, type SpokeSetup } from './connect.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 import { orderPause, orderResume, type OrderDeps } from './orders.js';
 import { describe, supervise, superviseAll } from './service.js';
+import { Pauses } from './pauses.js';
 import { runSpoke } from './spoke-service.js';
 import { readStatus } from './status.js';
 import { receiveWebhook } from './webhooks.js';
@@ -201,7 +202,7 @@ class RunningEngine implements Engine {
     const deletions = deletionLimits(this.options.spokes);
     const inbound = createInbound({ pool, clock, ids, log, mapping, tables, limits: this.limits.inbound, deletions });
     const common = { pool, journalPool, clock, random, ids, log, counters, mapping, tables };
-    return { ...common, inbound, session, crashpoint, deletions };
+    return { ...common, inbound, session, pauses: new Pauses({ pool, clock, log }), crashpoint, deletions };
   }
 
   private services(context: EngineContext): readonly Parameters<typeof supervise>[1][] {

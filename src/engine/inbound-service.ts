@@ -2,7 +2,7 @@
 // streams, re-reads) come in beside it: inbox-service.ts.
 import type { CallOptions } from '../connectors/connector.js';
 import { selectionOf } from '../mapping/selection.js';
-import { cursor, type ObjectName } from '../model/ids.js';
+import { cursor, type Cursor, type ObjectName } from '../model/ids.js';
 import { pollEveryMs } from '../model/quota.js';
 import { loadFeeds } from '../store/cursors.js';
 import { backfill } from './backfill.js';
@@ -30,7 +30,11 @@ export async function pollSpoke(
   let polledAtMs = context.clock.monotonic();
   const poll = async (): Promise<void> => {
     await live.whenOpen(signal);
-    await eachAlone(live.objects, signal, (object) => pollObject(context, live, object, signal));
+    const feeds = await loadFeeds(context.pool, live.name);
+    await eachAlone(live.objects, signal, (object) => {
+      const known = feeds.find((feed) => feed.kind === 'changes' && feed.object === object);
+      return pollObject(context, live, object, known?.cursor ?? null, signal);
+    });
     polledAtMs = context.clock.monotonic();
   };
   const every = (): number => {
@@ -61,11 +65,10 @@ async function pollObject(
   context: EngineContext,
   live: LiveSpoke,
   object: ObjectName,
+  known: Cursor | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const feeds = await loadFeeds(context.pool, live.name);
-  const known = feeds.find((feed) => feed.kind === 'changes' && feed.object === object);
-  const after = known?.cursor ?? (await live.spoke.now(object));
+  const after = known ?? (await live.spoke.now(object));
   const options: CallOptions = { lane: 'interactive', signal };
   for await (const page of live.spoke.changes(
     object,
@@ -74,6 +77,12 @@ async function pollObject(
     options,
   )) {
     crashOn(context, live, 'page_fetched', page);
+    if (page.records.length === 0) {
+      // Nothing but its cursor, and most polls end so: one statement instead of a transaction.
+      await savePage(context, context.pool, live, 'changes', object, page);
+      if (signal.aborted || page.last) return;
+      continue;
+    }
     const tally = await context.inbound.accept({
       spoke: live.name,
       object,

@@ -1,6 +1,7 @@
 // Works off the inbox of one spoke: what webhooks, streams and the engine itself ask to be read again. Each hint is read by id, so that an
 // old or forged event can only show the present state (F86, F90). Owns when an absence is believed and when a read that lags is made again.
 import { groupBy } from '../base/group-by.js';
+import type { Hint } from '../connectors/connector.js';
 import { lookAgain } from '../inbound/lagging.js';
 import { mappingsOf } from '../inbound/pipeline.js';
 import { selectionOf } from '../mapping/selection.js';
@@ -175,30 +176,54 @@ function lookedAtEarly(
   });
 }
 
-/** Stream events become hints; a gap becomes a poll. Polling stands behind it in any case. */
+/** More than these wait for the hub to store them: then the stream waits as well. */
+const hintsMax = 1_000;
+
+/**
+ * Stream events become hints; a gap becomes a poll. Polling stands behind it in any case. What arrives while some are being stored is
+ * stored together: a burst costs two statements, not one an event.
+ */
 export async function listenSpoke(context: EngineContext, live: LiveSpoke, signal: AbortSignal): Promise<void> {
   if (live.spoke.listen === undefined) return;
   await elected(context, live, 'listen', signal);
   await live.whenOpen(signal);
-  for await (const event of live.spoke.listen(live.objects, signal)) {
+  const failed = new AbortController();
+  let waiting: InboxEvent[] = [];
+  let storing: Promise<void> | null = null;
+  const store = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      const hints = waiting;
+      waiting = [];
+      await storeEvents(context.pool, live.name, hints, context.clock.now());
+      live.hintBell.ring();
+    }
+    storing = null;
+  };
+  for await (const event of live.spoke.listen(live.objects, AbortSignal.any([signal, failed.signal]))) {
     if (event.kind === 'gap') {
       live.log.warn({ reason: event.reason }, 'stream gap');
       live.pollBell.ring();
       continue;
     }
-    const { object, externalId, deleted } = event.hint;
-    const eventId = `stream:${object}:${externalId}:${context.ids.uuid()}`;
-    const hint = {
-      eventId,
-      topic: 'stream',
-      object,
-      externalId,
-      deleted,
-      compliance: false,
-      body: null,
-      notBeforeMs: null,
-    };
-    await storeEvents(context.pool, live.name, [hint], context.clock.now());
-    live.hintBell.ring();
+    waiting.push(streamHint(context, event.hint));
+    if (storing === null) {
+      storing = store();
+      // Nobody looks at it before the stream has ended.
+      storing.catch(() => failed.abort());
+    } else if (waiting.length >= hintsMax) await storing;
   }
+  await storing;
+}
+
+function streamHint(context: EngineContext, { object, externalId, deleted }: Hint): InboxEvent {
+  return {
+    eventId: `stream:${object}:${externalId}:${context.ids.uuid()}`,
+    topic: 'stream',
+    object,
+    externalId,
+    deleted,
+    compliance: false,
+    body: null,
+    notBeforeMs: null,
+  };
 }

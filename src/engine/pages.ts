@@ -3,13 +3,13 @@ import type { Page } from '../connectors/connector.js';
 import type { Tally } from '../inbound/decision.js';
 import type { ObjectName } from '../model/ids.js';
 import { saveFeed, type FeedKind } from '../store/cursors.js';
-import type { Tx } from '../store/pool.js';
+import type { Queryable, Tx } from '../store/pool.js';
 import type { EngineContext, LiveSpoke } from './context.js';
 
-/** Law 7: in the transaction that holds what the page came to. */
+/** Law 7: in the transaction that holds what the page came to; alone where it came to nothing. */
 export async function savePage(
   context: EngineContext,
-  tx: Tx,
+  tx: Queryable | Tx,
   live: LiveSpoke,
   kind: FeedKind,
   object: ObjectName,

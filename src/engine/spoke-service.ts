@@ -9,7 +9,6 @@ import {
   checkContract,
   checkIdentity,
   openSpoke,
-  pauseSwitch,
   resolveDefaults,
   type ConnectDeps,
   type SpokeSetup,
@@ -42,7 +41,7 @@ export async function runSpoke(
 ): Promise<void> {
   const { name } = setup.spoke;
   const log = context.log.child({ spoke: name });
-  const gate = pauseSwitch({ pool: context.pool, clock: context.clock, log: context.log }, name);
+  const gate = context.pauses.gateOf(name);
   while (!signal.aborted) {
     await gate.whenOpen(signal);
     if (signal.aborted) return;

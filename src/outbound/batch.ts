@@ -36,8 +36,10 @@ export interface OutboundDeps {
   readonly limits: OutboundLimits;
   /** Named instants at which drills kill the process. */
   readonly crashpoint: (name: string) => void;
-  /** Called when a batch has been claimed: what else is due may go out beside it. */
-  readonly onClaimed?: (() => void) | undefined;
+  /** Called when a batch has been claimed. `more`: something else was due, and may go out beside it. */
+  readonly onClaimed?: ((more: boolean) => void) | undefined;
+  /** Called when a batch has left something behind that may go at once: freed by it, put off, or edited meanwhile. */
+  readonly onFreed?: (() => void) | undefined;
   /** Says whether what is due may be claimed now; without it, it may. */
   readonly pace?: Pace | undefined;
   /** Runs the calls of a batch, from its first look to its last answer, when the spoke has a free lane; without it, at once. */

@@ -18,7 +18,7 @@ export interface PaceOptions {
   readonly writeBatch: number;
   readonly bulkWriteFrom: number | null;
   readonly lanes: number;
-  /** Can a batch that is claimed now begin its calls at once? Left out = always. */
+  /** Could a batch that is claimed now begin its calls at once, with the hub at its hands? Left out = always. */
   readonly isLaneFree?: (() => boolean) | undefined;
 }
 
@@ -54,13 +54,19 @@ export class Pace {
     return [...this.bursts.values()].some(({ over }) => !over) ? quietMs / 4 : null;
   }
 
-  /** Was less than a full batch left for the next free lane? */
+  /** Was less than a full batch left for when a lane and the hub are free, since `begin`? */
   get waitsForLane(): boolean {
     return this.isWaiting;
   }
 
+  /** Somebody looks what is due. */
+  begin(): void {
+    this.isWaiting = false;
+  }
+
   admits(due: Due): boolean {
-    // Ahead of a free lane only a full batch: what waits may grow, and a batch of ten costs nearly what one of two hundred does.
+    // Ahead of a free lane, and beside other work in the hub, only a full batch: what waits may grow, and a batch of ten costs nearly what
+    // one of two hundred does.
     this.isWaiting = due.pending < this.options.writeBatch && this.options.isLaneFree?.() === false;
     return !this.isWaiting && this.isOver(due);
   }

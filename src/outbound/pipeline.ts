@@ -6,7 +6,15 @@ import { ownMappings } from '../mapping/selection.js';
 import type { EntityName, ExternalId, HubId } from '../model/ids.js';
 import type { Intent } from '../model/intent.js';
 import { missingRecord, type RemoteRecord } from '../model/record.js';
-import { abandonClaims, claim, countPending, dueEntities, markSent, type Claimed } from '../store/deliveries.js';
+import {
+  abandonClaims,
+  claim,
+  countPending,
+  dueEntities,
+  markSent,
+  type Claimed,
+  type Due,
+} from '../store/deliveries.js';
 import { hasOpenTruncate } from '../store/reviews.js';
 import { idle, readOf, type Batch, type Delivered, type OutboundDeps, type Sendable } from './batch.js';
 import { withChildren } from './children.js';
@@ -41,18 +49,19 @@ export async function deliver(
   const next = due.find(({ unknown }) => unknown) ?? due.find(({ pending }) => pending > 0);
   if (next === undefined || (!next.unknown && deps.pace?.admits(next) === false)) return idle;
   const claimedAtMs = deps.clock.monotonic();
+  const rows = await batchRows(deps, open, next.entity, nowMs);
   const claimed = await claim(deps.pool, {
     spoke: open.name,
     entity: next.entity,
     state: next.unknown ? 'unknown' : 'pending',
-    rows: await batchRows(deps, open, next.entity, nowMs),
+    rows,
     worker: deps.worker,
     nowMs,
     leaseMs: deps.limits.leaseMs,
   });
   if (claimed.length === 0) return idle;
   deps.crashpoint('delivery_claimed');
-  deps.onClaimed?.();
+  deps.onClaimed?.(claimed.length >= rows || due.some((one) => isLeft(one, next)));
   const mapping = must(
     mappings.find(({ entity }) => entity === next.entity),
     next.entity,
@@ -73,6 +82,10 @@ export async function deliver(
     throw error;
   }
 }
+
+/** Due, and nothing of what was claimed of `next`, which is of one state. */
+const isLeft = (one: Due, next: Due): boolean =>
+  one === next ? one.unknown && one.pending > 0 : one.unknown || one.pending > 0;
 
 const inLane = <T>({ deps }: Batch, calls: () => Promise<T>): Promise<T> => deps.inLane?.(calls) ?? calls();
 

@@ -68,12 +68,19 @@ export interface ChildLinks {
 
 type Of<K extends Settlement['kind']> = Extract<Settlement, { readonly kind: K }>;
 
+interface Settled {
+  /** Rows whose lease was lost. */
+  readonly lost: number;
+  /** Something may go at once that could not before. */
+  readonly freed: boolean;
+}
+
 export async function settleAll(
   tx: Tx,
   mapping: SpokeMapping,
   settlements: readonly Settlement[],
   nowMs: number,
-): Promise<{ readonly lost: number }> {
+): Promise<Settled> {
   const feed = { spoke: mapping.spoke, entity: mapping.entity };
   const live = await lockLinksByHub(
     tx,
@@ -96,7 +103,7 @@ export async function settleAll(
   const applied = of('applied').filter((one) => !isSecond(one));
   const saved = await saveLinksOf(tx, feed, { applied, removed: of('removed'), agreed: of('agreed') }, nowMs);
   const stolen = [...applied.filter(({ link }) => !saved.has(link.externalId)), ...seconds];
-  await releaseWaiting(
+  const woken = await releaseWaiting(
     tx,
     feed.spoke,
     feed.entity,
@@ -120,18 +127,23 @@ export async function settleAll(
   await park(tx, parks, nowMs);
   const good = [...of('done'), ...of('agreed'), ...applied, ...of('removed')];
   await closeParked(tx, { ...feed, direction: 'out', keys: good.map(({ delivery }) => delivery.hubId) }, nowMs);
-  await settle(
+  const edited = await settle(
     tx,
     feed,
     [...good.filter((one) => one.kind !== 'applied' || !one.again), ...of('park'), ...of('review')].map(
       ({ delivery }) => delivery,
     ),
   );
-  await release(tx, feed, [
+  const releases = [
     ...of('release').map((one): Release => ({ ...one.release, hubId: one.delivery.hubId })),
     ...[...applied.filter((one) => one.again), ...seconds].map(({ delivery }): Release => again(delivery.hubId)),
-  ]);
-  return { lost: settlements.length - mine.length };
+  ];
+  await release(tx, feed, releases);
+  const freed =
+    woken ||
+    edited ||
+    releases.some(({ state, notBeforeMs }) => state !== 'held' && !(notBeforeMs !== null && notBeforeMs > nowMs));
+  return { lost: settlements.length - mine.length, freed };
 }
 
 /** Links, children's links, tombstones, agreements. Returns the external ids that are linked as meant. */
@@ -316,11 +328,12 @@ export function partlyShown(
 /** All of a batch, in one transaction. */
 export async function settleBatch(batch: Batch, settlements: readonly Settlement[]): Promise<void> {
   if (settlements.length === 0) return;
-  const { lost } = await transaction(batch.deps.pool, async (tx) => {
+  const { lost, freed } = await transaction(batch.deps.pool, async (tx) => {
     const settled = await settleAll(tx, batch.mapping, settlements, batch.deps.clock.now());
     batch.deps.crashpoint('delivery_settling');
     return settled;
   });
   if (lost > 0) batch.deps.log.warn({ ...batch.feed, deliveries: lost }, 'lease lost before settling');
   batch.deps.crashpoint('delivery_settled');
+  if (freed) batch.deps.onFreed?.();
 }

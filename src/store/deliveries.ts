@@ -168,7 +168,11 @@ export interface ClaimRequest {
   readonly leaseMs: number;
 }
 
-/** Takes due deliveries under a lease and a fencing token. Skips what another worker holds. */
+/**
+ * Takes due deliveries under a lease and a fencing token. Skips what another worker holds. Its commit does not wait for the disk: a server
+ * that crashes forgets the claim with the lease, nothing has been sent yet, and `markSent`, which waits, makes what came before it durable as
+ * well. A sequence could then give the same token twice; so it is drawn.
+ */
 export async function claim(db: Queryable, request: ClaimRequest): Promise<readonly Claimed[]> {
   const { rows } = await db.query({
     name: `delivery_claim_${request.state}`,
@@ -177,7 +181,7 @@ export async function claim(db: Queryable, request: ClaimRequest): Promise<reado
         where spoke = $1 and entity = $2 and state = '${request.state}' and (not_before is null or not_before <= $4::timestamptz)
               ${request.state === 'unknown' ? 'and holder is null' : ''}
         order by lane, dirty_at, hub_id limit $3 for update skip locked),
-     token as materialized (select nextval('truespoke.fence') as fence)
+     token as materialized (select (random() * 9e15)::bigint as fence, set_config('synchronous_commit', 'off', true))
      update truespoke.delivery d
         set state = ${request.state === 'pending' ? `'claimed'` : 'd.state'}, holder = $5, fence = token.fence,
             lease_until = $6::timestamptz, attempt = d.attempt + 1, waits_for = null
@@ -278,13 +282,13 @@ export async function lockClaimed(tx: Tx, feed: Feed, rows: readonly Fenced[]): 
   return new Set(result.rows.map((row) => row['hub_id'] ?? ''));
 }
 
-/** Done with these, which `lockClaimed` has locked. A row that got a newer generation meanwhile goes back to pending instead. */
+/** Done with these, which `lockClaimed` has locked. A row that got a newer generation meanwhile goes back to pending instead: true = one did. */
 export async function settle(
   tx: Tx,
   feed: Feed,
   rows: readonly Pick<Claimed, 'hubId' | 'generation' | 'observed'>[],
-): Promise<void> {
-  if (rows.length === 0) return;
+): Promise<boolean> {
+  if (rows.length === 0) return false;
   const values = [
     feed.spoke,
     feed.entity,
@@ -297,7 +301,7 @@ export async function settle(
       where ${itsRow} and d.generation = r.generation`,
     values,
   });
-  if (rowCount === rows.length) return;
+  if (rowCount === rows.length) return false;
   await tx.query({
     name: 'delivery_again',
     text: `update truespoke.delivery d
@@ -308,6 +312,7 @@ export async function settle(
       where ${itsRow} and d.generation > r.generation`,
     values: [...values, jsonArray(rows.map((row) => (row.observed === null ? null : JSON.stringify(row.observed))))],
   });
+  return true;
 }
 
 export interface Release {
@@ -396,22 +401,22 @@ export async function takeBackClaims(
   return true;
 }
 
-/** Deliveries that waited for these records may go; those that were parked for want of one of them are tried again. */
+/** Deliveries that waited for these records may go; those that were parked for want of one of them are tried again. True = there are any. */
 export async function releaseWaiting(
   tx: Tx,
   spoke: SpokeName,
   entity: EntityName,
   ids: readonly HubId[],
-): Promise<void> {
-  if (ids.length === 0) return;
+): Promise<boolean> {
+  if (ids.length === 0) return false;
   const values = [spoke, textArray(ids.map((id) => `${entity}/${id}`))];
-  await tx.query({
+  const woken = await tx.query({
     name: 'delivery_wake',
     text: `update truespoke.delivery set not_before = null, waits_for = null, reason = null, attempt = 0
       where spoke = $1 and waits_for = any($2::text[]) and state = 'pending'`,
     values,
   });
-  await tx.query({
+  const unparked = await tx.query({
     name: 'delivery_unpark',
     text: `with back as (
         update truespoke.parked set state = 'replayed'
@@ -422,6 +427,7 @@ export async function releaseWaiting(
           on conflict (spoke, entity, hub_id) do update set generation = d.generation + 1`,
     values,
   });
+  return (woken.rowCount ?? 0) + (unparked.rowCount ?? 0) > 0;
 }
 
 /** Which of these records have a write of ours under way: what a spoke shows of them now cannot be judged yet. */

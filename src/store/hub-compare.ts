@@ -5,7 +5,7 @@ import { hubId, type HubId } from '../model/ids.js';
 import { textArray } from './copy.js';
 import type { HubColumn, HubTable } from './hub.js';
 import { quoteText } from './identifier.js';
-import type { Queryable, Row } from './pool.js';
+import { transaction, type Pool, type Queryable, type Row } from './pool.js';
 
 export interface LocalDrift {
   readonly hubId: HubId;
@@ -22,7 +22,7 @@ const rememberedRows = 2_000;
  * nothing under way that explains it.
  */
 export async function compareHub(
-  db: Queryable,
+  db: Pool,
   table: HubTable,
   mapping: SpokeMapping,
   page: { readonly rows: number; readonly after: HubId | null },
@@ -90,9 +90,13 @@ const livesSql = (table: HubTable): string => (table.archives ? 't.deleted_at is
 /**
  * Ids whose stored hash is not that of the row, or unknown; rows and links that stand alone. One more than the bound = more than it.
  * Measured on 300,000 rows of 12 columns: 2.3 µs of CPU a row, column by column 4.2 µs, md5 by bucket 7.3 µs.
+ *
+ * Planned for all that the two sides hold: with the bound beside the join, Postgres sorted the rows and took the links one by one in the
+ * order of their index. It also expects most rows to differ, and gives no work to others where it counts what they would hand over: two
+ * processes take half the time (1.24 s, 1.31 s alone, 0.72 s together for 100,000 rows on a loaded machine).
  */
 async function differingByHash(
-  db: Queryable,
+  db: Pool,
   table: HubTable,
   mapping: SpokeMapping,
   after: HubId | null,
@@ -104,11 +108,15 @@ async function differingByHash(
     links: `select hub_id, hub_hash from truespoke.link where spoke = $1 and entity = $2 and state = 'live'`,
     differs: 'l.hub_hash is distinct from t.row_hash',
   });
-  const { rows } = await db.query(
-    `select s.hub_id, s.class from (${both}) s where $3::text is null or s.hub_id > $3 limit ${suspectsMax + 1}`,
-    [mapping.spoke, mapping.entity, after],
-  );
-  return rows.map(toDrift);
+  return transaction(db, async (tx) => {
+    await tx.query('set local parallel_tuple_cost = 0');
+    const { rows } = await tx.query(
+      `with s as materialized (${both})
+       select s.hub_id, s.class from s where $3::text is null or s.hub_id > $3 limit ${suspectsMax + 1}`,
+      [mapping.spoke, mapping.entity, after],
+    );
+    return rows.map(toDrift);
+  });
 }
 
 const toDrift = (row: Row): LocalDrift => ({

@@ -16,18 +16,22 @@ const ms = { look: 2, compare: 20, calls: 100, settle: 40 };
 
 let clock: VirtualClock;
 let due: number;
+/** What the next batch leaves behind, due at once. */
+let freed: number;
 let ring: () => void;
 let batches: { readonly records: number; readonly from: number; to: number }[];
+let looks: number;
 let claimedAhead: number;
 let aheadMost: number;
 
 beforeEach(() => {
   clock = new VirtualClock();
-  [due, batches, claimedAhead, aheadMost, ring] = [0, [], 0, 0, () => undefined];
+  [due, freed, batches, looks, claimedAhead, aheadMost, ring] = [0, 0, [], 0, 0, 0, () => undefined];
   delivery.deliver = (deps) => deliverOne(deps as OutboundDeps);
 });
 
-async function deliverOne({ pace, onClaimed, inLane }: OutboundDeps): Promise<unknown> {
+async function deliverOne({ pace, onClaimed, onFreed, inLane }: OutboundDeps): Promise<unknown> {
+  looks += 1;
   await clock.sleep(ms.look);
   const idle = { claimed: 0, writes: 0, pause: null };
   if (due === 0 || pace?.admits({ entity: entityName('contact'), pending: due, first: 'a', unknown: false }) !== true)
@@ -36,7 +40,7 @@ async function deliverOne({ pace, onClaimed, inLane }: OutboundDeps): Promise<un
   due -= records;
   claimedAhead += 1;
   aheadMost = Math.max(aheadMost, claimedAhead);
-  onClaimed?.();
+  onClaimed?.(due > 0);
   await clock.sleep(ms.compare);
   await inLane?.(async () => {
     claimedAhead -= 1;
@@ -46,6 +50,9 @@ async function deliverOne({ pace, onClaimed, inLane }: OutboundDeps): Promise<un
     batch.to = clock.monotonic();
   });
   await clock.sleep(ms.settle);
+  due += freed;
+  if (freed > 0) onFreed?.();
+  freed = 0;
   return { claimed: records, writes: records, pause: null };
 }
 
@@ -130,5 +137,21 @@ test('a single edit begins its calls at once', async () => {
     ring();
     await clock.advance(50);
     expect(batches.map(({ from }) => from - atMs)).toEqual([ms.look + ms.compare]);
+  });
+});
+
+test('who took all that was due is followed by no look; what a batch leaves behind goes at once', async () => {
+  const batchMs = ms.look + ms.compare + ms.calls + ms.settle;
+  await running(async () => {
+    await clock.advance(1_000);
+    looks = 0;
+    due = 1;
+    ring();
+    await clock.advance(batchMs + 1);
+    expect(looks).toBe(1);
+    [due, freed] = [1, 1];
+    ring();
+    await clock.advance(2 * batchMs + 2);
+    expect([batches.length, looks]).toEqual([3, 3]);
   });
 });

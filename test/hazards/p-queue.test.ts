@@ -9,10 +9,10 @@ import { deliverSpoke } from '../../src/engine/outbound-service.js';
 import type { OutboundDeps } from '../../src/outbound/batch.js';
 
 const delivery = vi.hoisted(() => ({
-  deliver: (): Promise<unknown> => Promise.resolve({ claimed: 0, writes: 0, pause: null }),
+  deliver: (_: OutboundDeps): Promise<unknown> => Promise.resolve({ claimed: 0, writes: 0, pause: null }),
 }));
 vi.mock('../../src/outbound/pipeline.js', () => ({
-  deliver: () => delivery.deliver(),
+  deliver: (deps: OutboundDeps) => delivery.deliver(deps),
 }));
 
 afterEach(() => void vi.restoreAllMocks());
@@ -54,7 +54,8 @@ test("p-queue's timeout leaves the work running and has no bound on what waits",
 test('with endless work due, no more batches are under way than lanes, and no more wait than that', async () => {
   const add = vi.spyOn(PQueue.prototype, 'add');
   let [running, most, rounds] = [0, 0, 0];
-  delivery.deliver = async () => {
+  delivery.deliver = async ({ onClaimed }) => {
+    onClaimed?.(true);
     most = Math.max(most, (running += 1));
     await systemClock.sleep(1);
     running -= 1;

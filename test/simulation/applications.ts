@@ -28,6 +28,11 @@ type Staged =
   | { readonly removes: string; readonly shown: ReadonlySet<number> }
   | { readonly counts: string; readonly by: number };
 
+/** One of the rows that live, by a number from 0 to 1. */
+const anyRow = (entity: EntityId): string =>
+  `${livesSql(entity)} and id = (select id from hub.${entity} where ${livesSql(entity)} order by id limit 1
+    offset (select floor($1::float8 * count(*)) from hub.${entity} where ${livesSql(entity)})::bigint)`;
+
 const isEdit = (one: Staged): one is Edit => 'token' in one;
 
 export class Application {
@@ -45,8 +50,6 @@ export class Application {
     const staged: Staged[] = [];
     try {
       await query('begin');
-      // The scheduler's mark that this transaction touches the hub; applications write no marker of ours.
-      await query(`select pg_logical_emit_message(true, 'application', '')`);
       // Anyone may write our marker: it hides nothing (F136).
       if (this.ports.plan.forges && random.next() < 0.3)
         await query(`select pg_logical_emit_message(true, 'truespoke', $1)`, [
@@ -185,12 +188,10 @@ export class Application {
   }
 
   private async count(query: Query, staged: Staged[]): Promise<void> {
-    const { rows } = await query(`select id::text from hub.person order by id`);
-    if (rows.length === 0) return;
     const by = 1 + Math.floor(this.ports.random.next() * 9);
     const { rows: counted } = await query(
-      `update hub.person set visits = coalesce(visits, 0) + $2 where id = $1 returning key`,
-      [this.one(rows)['id'], by],
+      `update hub.person set visits = coalesce(visits, 0) + $2 where ${anyRow('person')} returning key`,
+      [this.ports.random.next(), by],
     );
     const key = keyOf(counted[0]?.['key']);
     if (key !== null) staged.push({ counts: key, by });

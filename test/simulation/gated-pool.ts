@@ -17,6 +17,8 @@ export interface GateOptions {
   readonly hubNowMs: () => number;
   /** Does this statement fail without an effect, as on a full disk (F38)? */
   readonly fails?: (label: string) => boolean;
+  /** Every transaction does, whatever it says. */
+  readonly touchesHub?: boolean;
   readonly onResult?: (label: string, values: readonly unknown[], rows: readonly unknown[]) => void;
 }
 
@@ -161,7 +163,7 @@ class GatedClient {
     const { begins, ends, touchesHub, label: shortened } = knownOf(text);
     if (begins) {
       this.begin = text;
-      this.touchesHub = false;
+      this.touchesHub = this.gate.touchesHub === true;
       return Promise.resolve({ command: 'BEGIN', rows: [] });
     }
     if (touchesHub) this.touchesHub = true;
@@ -217,7 +219,9 @@ class GatedClient {
   private async send(statement: unknown, text: string, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {
     const { lent, gate } = this;
     if (lent.ended !== null) throw new Error('Connection terminated unexpectedly');
-    if (lent.backend === null) await gate.backends.attach(lent, `${this.begin ?? ''} ${text}`);
+    // Applications begin with whatever they like: a connection for each would be more than the server takes.
+    if (lent.backend === null)
+      await gate.backends.attach(lent, gate.touchesHub === true ? 'application' : `${this.begin ?? ''} ${text}`);
     const { raw } = lent;
     if (knownOf(text).ends) return this.end(lent, text);
     if (this.begin !== null) {
@@ -235,7 +239,10 @@ class GatedClient {
   private ask(statement: unknown, values?: readonly unknown[]): Promise<{ rows: unknown[] }> {
     const { client, raw } = this.lent;
     const { name, text, values: given = [] } = givenOf(statement, values);
-    return text.includes(';') ? raw(statement, values) : askPrepared(client, name ?? knownOf(text).name, text, given);
+    if (text.includes(';')) return raw(statement, values);
+    // What reads the WAL sees what is flushed: when that is would be the background writer's choice.
+    const flushed = text.replace(`'synchronous_commit', 'off'`, `'synchronous_commit', 'on'`);
+    return askPrepared(client, name ?? knownOf(text).name, flushed, given);
   }
 
   /** The next transaction of this connection begins with the end of this one: most begin as the one before, which saves a question each. */

@@ -9,9 +9,10 @@ import { plainLimiter } from '../../src/connectors/limiter-plain.js';
 import type { BoundLimiter } from '../../src/connectors/limiter-gate.js';
 import { openMemory } from '../../src/connectors/memory/index.js';
 import type { MemoryRemote } from '../../src/connectors/memory/remote.js';
-import { bells, pauseSwitch } from '../../src/engine/connect.js';
+import { bells } from '../../src/engine/connect.js';
 import type { EngineContext, LiveSpoke } from '../../src/engine/context.js';
 import { defaultLimits, publicationName, type EngineLimits } from '../../src/engine/engine.js';
+import { Pauses } from '../../src/engine/pauses.js';
 import { describe, supervise, type ServiceDeps } from '../../src/engine/service.js';
 import { runServices } from '../../src/engine/spoke-service.js';
 import { createInbound } from '../../src/inbound/pipeline.js';
@@ -118,13 +119,15 @@ export class Life {
     const session = await openWorker(this.pool);
     const signal = AbortSignal.any([stop, session.lost]);
     await recoverLeases(this.pool, this.clock.now());
-    this.context = this.contextOf(session, 'sweep');
+    const pauses = new Pauses({ pool: this.pool.as('house'), clock: this.clock, log: silentLog });
+    const contextOf = (actor: string): EngineContext => this.contextOf(session, pauses, actor);
+    this.context = contextOf('sweep');
     const service = (name: string, body: (signal: AbortSignal) => Promise<void>): Promise<void> =>
       supervise(this.supervision(), { name, run: body }, signal);
     await Promise.all([
-      service('capture', (stop) => this.capture(this.contextOf(session, 'capture'), stop)),
+      service('capture', (stop) => this.capture(contextOf('capture'), stop)),
       service('house', (stop) => this.keepHouse(this.pool.as('house'), stop)),
-      ...spokeNames.map((name) => service(name, (stop) => this.turnSpoke(this.contextOf(session, name), name, stop))),
+      ...spokeNames.map((name) => service(name, (stop) => this.turnSpoke(contextOf(name), name, stop))),
     ]);
     await session.close();
     if (!stop.aborted) throw session.lost.reason;
@@ -164,7 +167,7 @@ export class Life {
   }
 
   /** What one of the services has: its statements go by its name. */
-  private contextOf(session: WorkerSession, actor: string): EngineContext {
+  private contextOf(session: WorkerSession, pauses: Pauses, actor: string): EngineContext {
     const { mapping, tables, limits } = this.options;
     const { clock, random } = this;
     const pool = this.pool.as(actor);
@@ -178,6 +181,7 @@ export class Life {
       counters: uncounted,
       inbound,
       session,
+      pauses,
       crashpoint: (name) => this.crashpoint(name),
     };
   }
@@ -266,7 +270,7 @@ export class Life {
       log: silentLog,
       ready: new Set(),
       ...bells(),
-      ...pauseSwitch({ pool: context.pool, clock: this.clock, log: silentLog }, name),
+      ...context.pauses.gateOf(name),
     };
     this.live.set(name, live);
     const setup = {

@@ -293,7 +293,7 @@ export class Simulation {
     const hub = scheduler.clockOf(world, this.offset);
     return new GatedPool(
       { url: db.url, applicationName: 'application', max: 20, clock, random },
-      { scheduler, backends: db.backends, owner: world, hubNowMs: () => hub.now() },
+      { scheduler, backends: db.backends, owner: world, hubNowMs: () => hub.now(), touchesHub: true },
     );
   }
 

@@ -69,6 +69,26 @@ test('F65 of several writes without an answer each is remembered, until the reco
   expect(await tried()).toEqual([{ count: '14' }, { count: '15' }]);
 });
 
+test('F24 two claims never have the same token, wait for no disk, and leave their connection as it was', async () => {
+  await db.pool.query(`update truespoke.delivery set state = 'pending', not_before = null, holder = null`);
+  const request = { ...feed, state: 'pending', rows: 1, worker: '1', nowMs: Date.UTC(2100, 0, 1), leaseMs: 1 } as const;
+  const client = await db.pool.connect();
+  const setting = async (): Promise<unknown> => (await client.query('show synchronous_commit')).rows[0];
+  try {
+    const before = await setting();
+    const [first] = await claim(client, request);
+    expect(await setting()).toEqual(before);
+    await client.query(`update truespoke.delivery set state = 'pending'`);
+    await client.query('begin');
+    const [second] = await claim(client, request);
+    expect(await setting()).toEqual({ synchronous_commit: 'off' });
+    await client.query('rollback');
+    expect(new Set([first?.fence, second?.fence, undefined]).size).toBe(3);
+  } finally {
+    client.release();
+  }
+});
+
 test('many records marked at once become the deliveries that they become one by one', async () => {
   await registerSpoke(db.pool, spokeName('right'), 'memory');
   const row = (spoke: string, i: number, more: Partial<Dirty> = {}): Dirty => ({

@@ -33,3 +33,11 @@ test('a table that filled within seconds is analysed once, and its rows are know
   expect(plan?.Plan['Plan Rows']).toBeGreaterThan(4_000);
   expect(await refreshStatistics(pool)).toEqual([]);
 });
+
+test('rows that change, or go, without becoming more are left to autovacuum', async () => {
+  await pool.query(`update truespoke.delivery set generation = generation + 1`);
+  await pool.query(`delete from truespoke.delivery where hub_id::int > 10`);
+  const counted = `select (n_mod_since_analyze >= 9000 and n_live_tup < 100)::text as yes from pg_stat_all_tables where relid = 'truespoke.delivery'::regclass`;
+  await expect.poll(async () => (await pool.query(counted)).rows[0]?.['yes'], { timeout: 15_000 }).toBe('true');
+  expect(await refreshStatistics(pool)).toEqual([]);
+});
