@@ -30,11 +30,8 @@ export async function pollSpoke(
   let polledAtMs = context.clock.monotonic();
   const poll = async (): Promise<void> => {
     await live.whenOpen(signal);
-    const feeds = await loadFeeds(context.pool, live.name);
-    await eachAlone(live.objects, signal, (object) => {
-      const known = feeds.find((feed) => feed.kind === 'changes' && feed.object === object);
-      return pollObject(context, live, object, known?.cursor ?? null, signal);
-    });
+    const known = await changesCursors(context, live);
+    await eachAlone(live.objects, signal, (object) => pollObject(context, live, object, known.get(object), signal));
     polledAtMs = context.clock.monotonic();
   };
   const every = (): number => {
@@ -61,14 +58,22 @@ export async function pollSpoke(
   }
 }
 
+async function changesCursors(context: EngineContext, live: LiveSpoke): Promise<ReadonlyMap<ObjectName, Cursor>> {
+  const feeds = await loadFeeds(context.pool, live.name);
+  return new Map(
+    feeds.flatMap(({ kind, object, cursor: at }) => (kind === 'changes' && at !== null ? [[object, at] as const] : [])),
+  );
+}
+
 async function pollObject(
   context: EngineContext,
   live: LiveSpoke,
   object: ObjectName,
-  known: Cursor | null,
+  known: Cursor | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const after = known ?? (await live.spoke.now(object));
+  // A feed that nobody had begun when this poll did: the inbox may have, meanwhile, and what it began with stays.
+  const after = known ?? (await changesCursors(context, live)).get(object) ?? (await live.spoke.now(object));
   const options: CallOptions = { lane: 'interactive', signal };
   for await (const page of live.spoke.changes(
     object,
