@@ -58,6 +58,7 @@ export async function deliver(
     worker: deps.worker,
     nowMs,
     leaseMs: deps.limits.leaseMs,
+    fence: Math.floor(deps.random.next() * Number.MAX_SAFE_INTEGER),
   });
   if (claimed.length === 0) return idle;
   deps.crashpoint('delivery_claimed');

@@ -166,6 +166,8 @@ export interface ClaimRequest {
   readonly worker: string;
   readonly nowMs: number;
   readonly leaseMs: number;
+  /** Drawn: no other claim has it, not even one that a server forgot when it crashed. */
+  readonly fence: number;
 }
 
 /**
@@ -181,7 +183,7 @@ export async function claim(db: Queryable, request: ClaimRequest): Promise<reado
         where spoke = $1 and entity = $2 and state = '${request.state}' and (not_before is null or not_before <= $4::timestamptz)
               ${request.state === 'unknown' ? 'and holder is null' : ''}
         order by lane, dirty_at, hub_id limit $3 for update skip locked),
-     token as materialized (select (random() * 9e15)::bigint as fence, set_config('synchronous_commit', 'off', true))
+     token as materialized (select $7::bigint as fence, set_config('synchronous_commit', 'off', true))
      update truespoke.delivery d
         set state = ${request.state === 'pending' ? `'claimed'` : 'd.state'}, holder = $5, fence = token.fence,
             lease_until = $6::timestamptz, attempt = d.attempt + 1, waits_for = null
@@ -195,6 +197,7 @@ export async function claim(db: Queryable, request: ClaimRequest): Promise<reado
       new Date(request.nowMs).toISOString(),
       request.worker,
       new Date(request.nowMs + request.leaseMs).toISOString(),
+      request.fence,
     ],
   });
   return rows.map(toClaimed);

@@ -84,7 +84,15 @@ test.each([
   await db.pool.query(`insert into truespoke.delivery (spoke, entity, hub_id, state, generation, lane, dirty_at)
     values ('crm', 'line', '${id}', 'pending', 1, 0, now())`);
   const nowMs = Date.UTC(2100, 0, 1);
-  const [claimed] = await claim(db.pool, { ...feed, state: 'pending', rows: 1, worker: '1', nowMs, leaseMs: 1_000 });
+  const [claimed] = await claim(db.pool, {
+    ...feed,
+    state: 'pending',
+    rows: 1,
+    worker: '1',
+    nowMs,
+    leaseMs: 1_000,
+    fence: 7,
+  });
   const context = await load(db.pool);
   for (let i = 0; i < edits; i += 1) await taken('new', '4');
   const intent = { op: 'update', externalId: 'r-1', fields: {}, hub: {}, sentAtMs: 0 } as const;

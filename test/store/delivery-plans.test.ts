@@ -41,7 +41,15 @@ test.each([
   await analyze();
   for (const spoke of after) await fill(spoke);
   const nowMs = Date.UTC(2100, 0, 1);
-  const claimed = await claim(db.pool, { ...feed, state: 'pending', rows, worker: '1', nowMs, leaseMs: 60_000 });
+  const claimed = await claim(db.pool, {
+    ...feed,
+    state: 'pending',
+    rows,
+    worker: '1',
+    nowMs,
+    leaseMs: 60_000,
+    fence: 7,
+  });
   expect(claimed).toHaveLength(rows);
   const some = claimed.slice(0, 500);
   const plans: string[] = [];
