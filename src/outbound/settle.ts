@@ -139,10 +139,8 @@ export async function settleAll(
     ...[...applied.filter((one) => one.again), ...seconds].map(({ delivery }): Release => again(delivery.hubId)),
   ];
   await release(tx, feed, releases);
-  const freed =
-    woken ||
-    edited ||
-    releases.some(({ state, notBeforeMs }) => state !== 'held' && !(notBeforeMs !== null && notBeforeMs > nowMs));
+  const isDue = ({ state, notBeforeMs }: Release): boolean => state !== 'held' && (notBeforeMs ?? 0) <= nowMs;
+  const freed = woken || edited || releases.some(isDue);
   return { lost: settlements.length - mine.length, freed };
 }
 
