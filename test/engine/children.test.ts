@@ -60,18 +60,24 @@ async function knownLine(
   return { on, remote, edit: () => void remote.edit('Order', id, {}, { lines: [edited] }) };
 }
 
+/** Somebody edits right after the next write of ours has arrived. */
+function editBesideWrite(remote: MemoryRemote, edit: () => void): () => boolean {
+  let edited = false;
+  remote.trigger('Order', (values) => {
+    if (!edited) queueMicrotask(edit);
+    edited = true;
+    return values;
+  });
+  return () => edited;
+}
+
 describe('embedded children', () => {
   test('F64 a write of children is not answered, and somebody edits one of them before we look: the edit is kept', async () => {
     const { on, remote, edit } = await knownLine();
-    let edited = false;
-    remote.trigger('Order', (values) => {
-      if (!edited) queueMicrotask(edit);
-      edited = true;
-      return values;
-    });
+    const isEdited = editBesideWrite(remote, edit);
     remote.faults.next('lostApplied');
     await on.sql(`update hub.purchase_line set title = 'ours', count = 2`);
-    await on.until(() => edited);
+    await on.until(isEdited);
     await on.restart();
     await on.settled();
     // Nothing told whether ours had come before the edit: they count as two edits of one field, the other field as what it is.
@@ -102,12 +108,7 @@ describe('embedded children', () => {
       met.push(name.replace('/shop', ''));
       if (met.slice(-2).join() === 'delivery_read_back,delivery_settled') throw new Error('the process dies');
     });
-    let edited = false;
-    remote.trigger('Order', (values) => {
-      if (!edited) queueMicrotask(edit);
-      edited = true;
-      return values;
-    });
+    editBesideWrite(remote, edit);
     remote.faults.next('lostApplied');
     await on.sql(
       `with p as (update hub.purchase set number = '2' returning id) update hub.purchase_line set title = 'ours' from p where purchase = p.id`,
